@@ -1,0 +1,1 @@
+"""The commands: a row and a handler each, the sessions they run in and the executor that runs them."""

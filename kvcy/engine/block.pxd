@@ -1,0 +1,32 @@
+# cython: language_level=3
+"""Large byte strings that stand apart: reference-counted blocks, and Bytes, a view that may hold one.
+
+A block is written only while its writer holds the one reference; shared, it is immutable. It may be received
+into (the protocol), adopted as a value, shared by COPY, and sent without any lock, each holder owning one
+reference. `block_release` of the last reference frees it.
+"""
+from libc.stdint cimport uint32_t
+
+cdef struct Block:
+    uint32_t references    # atomic
+    size_t size            # bytes in use
+    size_t capacity        # bytes there is room for
+    char data[1]           # the bytes; the struct is over-allocated
+
+cdef struct Bytes:
+    const char* data       # borrowed, or inside `block`
+    size_t size
+    Block* block           # the block that holds the bytes, or NULL; owning a reference is each user's own rule
+
+# A new block with one reference, size 0 and room for `capacity` bytes; NULL when there is no memory.
+cdef Block* block_new(size_t capacity) noexcept nogil
+
+# Makes room for `capacity` bytes. REQUIRES: the caller holds the only reference. Returns the block (it may have
+# moved), or NULL when there is no memory: then the old block is untouched and still the caller's.
+cdef Block* block_reserve(Block* block, size_t capacity) noexcept nogil
+
+cdef void block_retain(Block* block) noexcept nogil
+cdef void block_release(Block* block) noexcept nogil
+
+# Bytes held by all blocks of the process, headers included (atomic, relaxed).
+cdef size_t block_bytes_total() noexcept nogil

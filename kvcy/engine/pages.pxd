@@ -1,0 +1,22 @@
+# cython: language_level=3
+"""The page pool: 64 KiB pages of address space for arenas, and the count of what the engine has taken.
+
+Pages are cut from large anonymous mappings that are never unmapped; a page given back loses its memory
+(MADV_DONTNEED) but keeps its addresses, so a stale prefetch of it is harmless. Memory is resident only where it
+was touched, 4 KiB at a time. One pool a keyspace, shared by its shards; its spin lock is a leaf (rwlock.pxd).
+"""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+cdef enum:
+    PAGE_BYTES = 65536
+
+cdef struct PagePool:
+    uint32_t lock            # leaf spin lock
+    void* free_list          # opaque to users
+    uint64_t bytes_used      # atomic: pages handed out (touched part counted by the arenas), tables, blocks excluded
+    uint64_t bytes_limit     # pool_take answers NULL beyond this; 0 is no limit (a fault tests can provoke)
+
+cdef void pool_init(PagePool* pool) noexcept nogil
+cdef void pool_close(PagePool* pool) noexcept nogil     # unmaps everything; REQUIRES: no arena uses it any more
+cdef char* pool_take(PagePool* pool) noexcept nogil     # a zero-filled page, or NULL
+cdef void pool_give(PagePool* pool, char* page) noexcept nogil

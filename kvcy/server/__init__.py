@@ -1,0 +1,1 @@
+"""The server: trio outside, native reactors inside."""
