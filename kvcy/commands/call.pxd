@@ -28,6 +28,23 @@ cdef struct Call:
 
 ctypedef void (*Handler)(Call* call) noexcept nogil
 
+# A long command (KEYS, SCAN with a huge COUNT) works in slices. When its first slice is used up, its handler writes
+# nothing and calls call_continue(call, step, discard, state): session.state is then SESSION_CONTINUING. No lock is held
+# between slices. In each later turn session_feed calls step(call, state) before it looks at any byte, with a Call whose
+# access, session, executor, reply and row are valid (argc, argv and keys are not: the state owns what it needs). True:
+# the one reply has been written, the state is discarded and the session goes on with its next command. Inside EXEC
+# (call.held) and in session_execute there is nobody to wait for: EXEC's handlers never continue, session_execute loops.
+ctypedef bint (*Step)(Call* call, void* state) noexcept nogil
+ctypedef void (*Discard)(void* state) noexcept nogil
+
+cdef struct Continuation:
+    Step step                               # NULL: the session has none
+    Discard discard                         # frees the state: after the last step, or when the session ends before it
+    void* state
+    const Row* row
+
+cdef void call_continue(Call* call, Step step, Discard discard, void* state) noexcept nogil
+
 cdef enum RowFlag:                          # the names COMMAND INFO shows, and our own
     WRITE = 1 << 0
     READONLY = 1 << 1
@@ -81,6 +98,3 @@ cdef bint parse_int(const char* data, size_t size, int64_t* number) noexcept nog
 cdef bint arg_int(const Bytes* arg, int64_t* number) noexcept nogil
 # Replies (value is not an integer or out of range) itself when false.
 cdef bint arg_int_or_reply(Call* call, uint32_t index, int64_t* number) noexcept nogil
-# Glob match as Redis does it: * ? [abc] [^a-z] \\x.
-cdef bint glob_match(const char* pattern, size_t pattern_size, const char* text, size_t size,
-                     bint ignore_case) noexcept nogil

@@ -8,6 +8,8 @@ A carrier (a reactor's connection, a trio-path client, a test) owns the Session 
         handed in again, first byte first, with more behind (or after a resume). Stops early when session.state says so:
           SESSION_PARKED    a command needs Python (session.deferred holds it): take it, have it answered, then
                             session_resume(session, executor, reply bytes), then feed the rest
+          SESSION_CONTINUING  a long command used up its slice (call.pxd, Continuation): feed again in the next turn, with
+                            the bytes that are left or with none, without waiting for input; other clients come first
           SESSION_CLOSING   close after what was written has been sent (QUIT, protocol error, CLIENT KILL)
           or because the turn's work is used up (executor.budget): feed the rest in the next turn
     session_fill_room / session_filled
@@ -17,7 +19,7 @@ An Executor is one thread's working memory: batch, reply writer, counters. React
 one; each embedded thread has one.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from kvcy.commands.call cimport Call, Row, RowStats
+from kvcy.commands.call cimport Call, Continuation, Row, RowStats
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.keyspace cimport Access, Key, Keyspace
 from kvcy.engine.watch cimport Watcher
@@ -28,6 +30,7 @@ cdef enum SessionState:
     SESSION_OPEN = 0
     SESSION_PARKED = 1
     SESSION_CLOSING = 2
+    SESSION_CONTINUING = 3
 
 cdef enum SessionFlag:
     SESSION_AUTHENTICATED = 1
@@ -61,6 +64,7 @@ cdef struct Session:
     uint32_t queue_capacity
     size_t queue_bytes
     Deferred* deferred
+    Continuation continuation      # valid while SESSION_CONTINUING
     int64_t created_ms             # Unix time
     int64_t last_ms                # of the last command
     const Row* last_row

@@ -52,6 +52,8 @@ cdef void write_bulk_text(Writer* writer, const char* text) noexcept nogil      
 cdef void write_bulk_int(Writer* writer, int64_t number) noexcept nogil                    # an integer as a bulk string
 cdef void write_value(Writer* writer, Bytes value) noexcept nogil      # a bulk; a large block is marked, not copied
 cdef void write_value_part(Writer* writer, Bytes value, size_t start, size_t size) noexcept nogil
+# Bytes [start, start + size) of a block as they are (ready-made protocol), marked, not copied; retains the block.
+cdef void write_raw_block(Writer* writer, Block* block, size_t start, size_t size) noexcept nogil
 cdef void write_null(Writer* writer) noexcept nogil                    # $-1 or _
 cdef void write_null_array(Writer* writer) noexcept nogil              # *-1 or _
 cdef void write_array(Writer* writer, int64_t count) noexcept nogil    # header; elements follow
