@@ -1,0 +1,50 @@
+"""What every test run needs before the first test: the right kvcy on the path, and the probes built.
+
+Tests import kvcy from where it is compiled. That is this source tree after an editable install or
+`build_ext --inplace`, and otherwise the installed package, which a source tree without compiled modules must not hide:
+`python -m pytest` puts the current directory first.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+
+
+def compiled_in_place() -> bool:
+    """Whether this source tree holds compiled modules."""
+    return next((ROOT / "kvcy").rglob("*.so"), None) is not None
+
+
+def arrange_paths() -> None:
+    """Make `import kvcy` mean the compiled package, here and in the processes that the tests start."""
+    others = [path for path in sys.path if Path(path or ".").resolve() != ROOT]
+    sys.path[:] = others
+    if compiled_in_place() or importlib.util.find_spec("kvcy") is None:
+        sys.path.insert(0, str(ROOT))
+    if str(TESTS) not in sys.path:
+        sys.path.append(str(TESTS))
+    import kvcy
+
+    os.environ["PYTHONPATH"] = str(Path(kvcy.__file__).resolve().parent.parent)
+    os.environ["PYTHONSAFEPATH"] = "1"
+
+
+arrange_paths()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Build the probes before the test modules that import them are collected."""
+    from probes.build import ProbeError, build
+
+    try:
+        build()
+    except ProbeError as error:
+        pytest.exit(str(error), returncode=4)

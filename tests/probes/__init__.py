@@ -1,0 +1,1 @@
+"""Probes: small Cython modules that cimport C-level internals and show them to the tests. Never shipped."""
