@@ -13,11 +13,13 @@ They touch watchers and count `dirty`.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from kvcy.engine.block cimport Block, Bytes
 from kvcy.engine.entry cimport Entry
-from kvcy.engine.hash cimport HashKey
+from kvcy.engine.hash cimport HashKey, siphash13
 from kvcy.engine.pages cimport PagePool
 from kvcy.engine.partition cimport Partition
-from kvcy.engine.rwlock cimport RWLock
+from kvcy.engine.rwlock cimport (
+    RWLock, rwlock_read, rwlock_read_done, rwlock_try_read, rwlock_try_write, rwlock_write, rwlock_write_done)
 from kvcy.engine.status cimport Status
+from kvcy.engine.watchlist cimport Watched
 
 cdef enum:
     DATABASES_MAX = 16
@@ -29,23 +31,24 @@ cdef enum:                               # in place of an expiry in ms
     EXPIRE_NONE = 0
     EXPIRE_KEEP = -1
 
-cdef struct Watched                      # watch.pxd
-
 cdef struct Shard:
     RWLock lock
-    uint32_t touch_count                 # atomic: claimed places in `touches`
-    Partition* partitions[16]            # by database; NULL until first used
+    uint32_t touch_count                 # atomic: claimed places in `touches`; may pass TOUCHES_MAX
+    uint64_t touches[14]                 # (database << 32 | handle) of reads under the shared lock, not yet in the LRU list
+    Partition* partitions[16]            # by database; NULL until first used (read without the lock by prefetching)
+    uint64_t counts[16]                  # keys, by database; written under the lock, read without
+    uint64_t volatile_counts[16]         # of them, keys with an expiry
+    uint64_t dirty                       # changes so far; written under the lock, read without
     Watched* watched                     # keys some client watches, under `lock`
-    uint64_t touches[14]                 # (database << 32 | handle) of reads under the shared lock, not yet applied to the LRU list
 
 cdef struct Keyspace:
     HashKey hash_key
     uint32_t shard_count                 # a power of two
-    uint32_t shard_shift                 # 64 - log2(shard_count)
+    uint32_t shard_bits                  # log2(shard_count)
     Shard* shards
     PagePool pool
-    uint64_t dirty                       # atomic: changes since the start
     uint64_t memory_bytes_max            # maxmemory; 0 none (atomic)
+    uint32_t upkeep_shard                # where keyspace_upkeep goes on (one thread at a time)
     bint lru_ordered                     # reads move entries in the LRU list (off when the policy orders nothing)
     uint64_t expired_keys                # atomic statistics
     uint64_t keyspace_hits
@@ -63,7 +66,8 @@ cdef struct Access:                      # who asks: the context handed to every
     int database
     bint exclusive                       # the shards are locked exclusively: expired entries are removed when met
     bint no_touch                        # CLIENT NO-TOUCH: leave access times alone
-    uint32_t expired_seen                # under a shared lock: how many expired entries were met (and hidden)
+    uint32_t expired_seen                # under a shared lock: expired entries were met (and hidden), or touches did not
+                                         # fit: after unlocking, call keyspace_settle for the keys concerned
     uint64_t hits                        # counted here, added to the keyspace's by whoever owns the Access
     uint64_t misses
 
@@ -79,7 +83,15 @@ cdef void keyspace_free(Keyspace* keyspace) noexcept nogil           # REQUIRES:
 cdef uint64_t keyspace_memory_bytes(Keyspace* keyspace) noexcept nogil    # pages, tables and blocks in use
 
 # --- keys and locks
-cdef Key keyspace_key(const Keyspace* keyspace, const char* data, size_t size) noexcept nogil
+cdef inline Key keyspace_key(const Keyspace* keyspace, const char* data, size_t size) noexcept nogil:
+    cdef uint64_t hash = siphash13(&keyspace.hash_key, data, size)
+    cdef Key key
+    key.data = data
+    key.size = size
+    key.shard = <uint32_t> (hash >> 32 >> (32 - keyspace.shard_bits))
+    key.bits = <uint32_t> (hash >> (32 - keyspace.shard_bits))
+    return key
+
 # Prefetches, without a lock, the key's home slot (first call) and the entry that slot names (second call).
 # REQUIRES: quiet_enter'ed thread.
 cdef void keyspace_prefetch_slot(const Keyspace* keyspace, int database, const Key* key) noexcept nogil
@@ -92,18 +104,42 @@ cdef void shards_lock(Keyspace* keyspace, const ShardSet* set, bint exclusive) n
 cdef bint shards_try_lock(Keyspace* keyspace, const ShardSet* set, bint exclusive) noexcept nogil
 cdef void shards_unlock(Keyspace* keyspace, const ShardSet* set, bint exclusive) noexcept nogil
 # One shard, the common case: the same without a set.
-cdef void shard_lock(Keyspace* keyspace, uint32_t shard, bint exclusive) noexcept nogil
-cdef bint shard_try_lock(Keyspace* keyspace, uint32_t shard, bint exclusive) noexcept nogil
-cdef void shard_unlock(Keyspace* keyspace, uint32_t shard, bint exclusive) noexcept nogil
+cdef void shard_apply_touches(Shard* shard) noexcept nogil
+
+cdef inline void shard_lock(Keyspace* keyspace, uint32_t shard, bint exclusive) noexcept nogil:
+    if exclusive:
+        rwlock_write(&keyspace.shards[shard].lock)
+        if keyspace.shards[shard].touch_count:
+            shard_apply_touches(&keyspace.shards[shard])
+    else:
+        rwlock_read(&keyspace.shards[shard].lock)
+
+cdef inline bint shard_try_lock(Keyspace* keyspace, uint32_t shard, bint exclusive) noexcept nogil:
+    if not exclusive:
+        return rwlock_try_read(&keyspace.shards[shard].lock)
+    if not rwlock_try_write(&keyspace.shards[shard].lock):
+        return False
+    if keyspace.shards[shard].touch_count:
+        shard_apply_touches(&keyspace.shards[shard])
+    return True
+
+cdef inline void shard_unlock(Keyspace* keyspace, uint32_t shard, bint exclusive) noexcept nogil:
+    if exclusive:
+        rwlock_write_done(&keyspace.shards[shard].lock)
+    else:
+        rwlock_read_done(&keyspace.shards[shard].lock)
 
 # --- reading: REQUIRES the key's shard locked, shared or exclusive. An expired entry is never returned: under an
 # exclusive lock it is deleted, under a shared one access.expired_seen is raised.
 cdef Entry* keyspace_get(Access* access, const Key* key) noexcept nogil      # records the access, counts hit or miss
 cdef Entry* keyspace_peek(Access* access, const Key* key) noexcept nogil     # leaves no trace
+# What a read under the shared lock left undone for this key: deletes it if expired, else applies the touches. Takes the
+# shard's lock itself. REQUIRES: no shard lock held.
+cdef void keyspace_settle(Access* access, const Key* key) noexcept nogil
 # Seconds since the entry was last accessed.
 cdef int64_t keyspace_idle_s(const Access* access, const Entry* entry) noexcept nogil
-# Bytes the entry costs: cell, slot, blocks.
-cdef uint64_t keyspace_entry_bytes(const Access* access, const Entry* entry) noexcept nogil
+# Bytes the key costs: slot, cell, blocks; 0 when it is missing.
+cdef uint64_t keyspace_entry_bytes(Access* access, const Key* key) noexcept nogil
 
 # --- changing: REQUIRES the key's shard locked exclusively. All pointers to entries become invalid.
 # Sets the key to a string. expire_ms: Unix time in ms (must lie in the future), EXPIRE_NONE, or EXPIRE_KEEP.
@@ -125,6 +161,8 @@ cdef Status keyspace_copy(Access* access, const Key* source, const Key* target, 
 # --- the whole keyspace. REQUIRES for flush and swap: every shard locked exclusively.
 cdef void keyspace_flush(Access* access, int database) noexcept nogil        # -1: all; memory is freed off the hot path
 cdef void keyspace_swap(Access* access, int first, int second) noexcept nogil
+# Changes since the start, summed over the shards.
+cdef uint64_t keyspace_dirty(const Keyspace* keyspace) noexcept nogil
 # Counts read without locks (each exact for its shard at some moment).
 cdef uint64_t keyspace_count(const Keyspace* keyspace, int database) noexcept nogil
 cdef uint64_t keyspace_count_volatile(const Keyspace* keyspace, int database) noexcept nogil

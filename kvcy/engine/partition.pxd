@@ -2,15 +2,18 @@
 """One database's part of one shard: its table, its arena and its LRU lists.
 
 A partition is made when a database first gets a key in that shard. FLUSHDB detaches whole partitions, SWAPDB swaps
-their pointers. An entry is in the table once and in exactly one of the two lists: `volatile` when it has an expiry,
-else `lasting`. REQUIRES: the shard's lock.
+their pointers. An entry is in the table once and in exactly one of the two lists: `volatile_` when it has an expiry,
+else `lasting`. REQUIRES for all calls: the shard's lock; exclusively for what changes the partition.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from kvcy.engine.arena cimport Arena
-from kvcy.engine.entry cimport Entry
+from libc.string cimport memcmp
+
+from kvcy.engine.arena cimport Arena, arena_at
+from kvcy.engine.block cimport Block, Bytes
+from kvcy.engine.entry cimport Entry, entry_key
 from kvcy.engine.lru cimport LruList
 from kvcy.engine.pages cimport PagePool
-from kvcy.engine.table cimport Slot, Table
+from kvcy.engine.table cimport Slot, Table, table_find
 
 cdef struct Partition:
     Table table
@@ -18,10 +21,46 @@ cdef struct Partition:
     LruList lasting
     LruList volatile_
     PagePool* pool
+    uint64_t blocks            # blocks that entries point to: 0 lets partition_free skip the walk
+    uint32_t compact_class     # where partition_compact goes on
+
+cdef struct EntryPlan:         # what an entry is to be made of
+    const char* key
+    size_t key_size
+    Bytes value
+    int64_t expire_ms          # 0: none
+    int type
+    bint edited                # ENTRY_EDITED
+    uint32_t access
 
 cdef Partition* partition_new(PagePool* pool) noexcept nogil        # NULL: no memory
 cdef void partition_free(Partition* partition) noexcept nogil       # at once; REQUIRES: nobody else can see it
+# Adds an entry for a key that is not there. False (and no change) when there is no memory.
+cdef bint partition_add(Partition* partition, uint32_t bits, const EntryPlan* plan) noexcept nogil
+# Makes the slot's entry what the plan says (same key), in place if it fits. False (and no change) when there is no memory.
+cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* plan) noexcept nogil
+# Takes the entry out and frees it.
+cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil
+# The list the entry belongs to.
+cdef LruList* partition_list(Partition* partition, const Entry* entry) noexcept nogil
+# Memory of the entry's cell and blocks, without its slot.
+cdef uint64_t partition_entry_bytes(const Partition* partition, const Entry* entry, uint32_t handle) noexcept nogil
+# Moves entries out of one sparsely used page; true when there may be more to do.
+cdef bint partition_compact(Partition* partition) noexcept nogil
+
+cdef inline Entry* partition_entry(const Partition* partition, const Slot* slot) noexcept nogil:
+    return <Entry*> arena_at(&partition.arena, slot.handle)
+
 # The slot of the key, or NULL.
-cdef Slot* partition_find(const Partition* partition, uint32_t bits, const char* key, size_t size) noexcept nogil
-# Moves entries out of sparsely used pages, looking at up to `cells_max` cells; true when there may be more to do.
-cdef bint partition_compact(Partition* partition, uint32_t cells_max) noexcept nogil
+cdef inline Slot* partition_find(const Partition* partition, uint32_t bits, const char* key,
+                                 size_t size) noexcept nogil:
+    cdef Slot* slot = table_find(&partition.table, bits)
+    cdef Bytes found
+    while slot != NULL:
+        found = entry_key(<const Entry*> arena_at(&partition.arena, slot.handle))
+        if found.size == size and memcmp(found.data, key, size) == 0:
+            return slot
+        slot += 1              # equal bits lie side by side, and every array ends with an empty slot
+        if slot.handle == 0 or slot.bits != bits:
+            return NULL
+    return NULL

@@ -1,0 +1,282 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""One database's part of one shard: see partition.pxd.
+
+Every change is made in the order allocate, check, commit. An entry keeps its cell while the new content fits and wastes
+no more than an eighth of it; else it moves: the slot and the two list neighbours are updated.
+"""
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memmove
+
+from kvcy.engine.arena cimport (
+    ARENA_CLASSES, arena_alloc, arena_clear, arena_free, arena_room)
+from kvcy.engine.block cimport block_new, block_release, block_reserve, block_retain
+from kvcy.engine.entry cimport (
+    ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_HEADER_BYTES, ENTRY_INLINE_MAX, ENTRY_KEY_APART, ENTRY_KEY_INLINE_MAX,
+    ENTRY_VALUE_APART, entry_flags, entry_key_block, entry_payload, entry_value_block)
+from kvcy.engine.lru cimport lru_moved, lru_push, lru_remove
+from kvcy.engine.platform cimport invariant, load_acquire_u32
+from kvcy.engine.quiet cimport quiet_retire
+from kvcy.engine.table cimport (
+    table_close, table_count, table_from, table_init, table_insert, table_remove, table_reserve)
+
+cdef enum:
+    BLOCK_BYTES_LAZY = 262144      # a larger block is freed by upkeep, not on the path of a command
+
+
+cdef void block_free_later(void* block, void* context) noexcept nogil:
+    block_release(<Block*> block)
+
+
+cdef void block_drop(Partition* partition, Block* block) noexcept nogil:
+    """Gives up the entry's reference of a block."""
+    invariant(partition.blocks > 0)
+    partition.blocks -= 1
+    if block.capacity > BLOCK_BYTES_LAZY:
+        quiet_retire(block, block_free_later, NULL)
+    else:
+        block_release(block)
+
+
+cdef Partition* partition_new(PagePool* pool) noexcept nogil:
+    cdef Partition* partition = <Partition*> calloc(1, sizeof(Partition))
+    if partition == NULL:
+        return NULL
+    partition.pool = pool
+    table_init(&partition.table)
+    return partition
+
+
+cdef void partition_free(Partition* partition) noexcept nogil:
+    cdef const Slot* slot
+    cdef const Entry* entry
+    cdef uint64_t bits = 0
+    cdef uint32_t same
+    while partition.blocks:
+        slot = table_from(&partition.table, bits)
+        if slot == NULL:
+            break
+        same = slot.bits
+        bits = <uint64_t> same + 1
+        while slot.handle and slot.bits == same:
+            entry = partition_entry(partition, slot)
+            blocks_release(partition, entry)
+            slot += 1
+    invariant(partition.blocks == 0)
+    table_close(&partition.table)
+    arena_clear(&partition.arena, partition.pool)
+    free(partition)
+
+
+cdef void blocks_release(Partition* partition, const Entry* entry) noexcept nogil:
+    """Gives up the references of a dead entry."""
+    cdef uint32_t flags = entry_flags(entry)
+    if flags & ENTRY_KEY_APART:
+        block_drop(partition, entry_key_block(entry))
+    if flags & ENTRY_VALUE_APART:
+        block_drop(partition, entry_value_block(entry))
+
+
+cdef LruList* partition_list(Partition* partition, const Entry* entry) noexcept nogil:
+    if entry_flags(entry) & ENTRY_EXPIRES:
+        return &partition.volatile_
+    return &partition.lasting
+
+
+cdef uint64_t partition_entry_bytes(const Partition* partition, const Entry* entry, uint32_t handle) noexcept nogil:
+    cdef uint64_t total = arena_room(&partition.arena, handle)
+    cdef uint32_t flags = entry_flags(entry)
+    if flags & ENTRY_KEY_APART:
+        total += sizeof(Block) + entry_key_block(entry).capacity
+    if flags & ENTRY_VALUE_APART:
+        total += sizeof(Block) + entry_value_block(entry).capacity
+    return total
+
+
+# --- making entries
+
+cdef uint32_t plan_flags(const EntryPlan* plan) noexcept nogil:
+    cdef uint32_t flags = 0
+    cdef size_t key_inline = plan.key_size
+    if plan.expire_ms:
+        flags |= ENTRY_EXPIRES
+    if plan.edited:
+        flags |= ENTRY_EDITED
+    if plan.key_size > ENTRY_KEY_INLINE_MAX:
+        flags |= ENTRY_KEY_APART
+        key_inline = 0
+    if key_inline + plan.value.size > ENTRY_INLINE_MAX:
+        flags |= ENTRY_VALUE_APART
+    return flags
+
+
+cdef size_t plan_bytes(const EntryPlan* plan, uint32_t flags) noexcept nogil:
+    """The cell an entry of this plan needs."""
+    cdef size_t size = ENTRY_HEADER_BYTES
+    if flags & ENTRY_EXPIRES:
+        size += 8
+    size += 8 if flags & ENTRY_KEY_APART else plan.key_size
+    size += 8 if flags & ENTRY_VALUE_APART else plan.value.size
+    return size
+
+
+cdef Block* block_of(const char* data, size_t size) noexcept nogil:
+    cdef Block* block = block_new(size)
+    if block != NULL:
+        memcpy(block.data, data, size)
+        block.size = size
+    return block
+
+
+cdef Block* block_for_value(const Bytes* value) noexcept nogil:
+    """A reference of a block whose whole content is the value: the value's own if it is one, else a copy; or NULL."""
+    cdef Block* block = value.block
+    if block != NULL and value.data == block.data and value.size == block.size and \
+            block.capacity - block.size <= block.size >> 3:
+        block_retain(block)
+        return block
+    return block_of(value.data, value.size)
+
+
+cdef void entry_fill(Entry* entry, const EntryPlan* plan, uint32_t flags, Block* key_block,
+                     Block* value_block) noexcept nogil:
+    """Writes all of an entry but its links. The blocks are given to it."""
+    cdef char* at = <char*> (entry + 1)
+    cdef uint32_t key_length = 0
+    cdef uint32_t value_length = 0
+    entry.access = plan.access
+    if flags & ENTRY_EXPIRES:
+        (<int64_t*> at)[0] = plan.expire_ms
+        at += 8
+    if flags & ENTRY_KEY_APART:
+        (<Block**> at)[0] = key_block
+        at += 8
+    if flags & ENTRY_VALUE_APART:
+        (<Block**> at)[0] = value_block
+        at += 8
+    if not flags & ENTRY_KEY_APART:
+        key_length = <uint32_t> plan.key_size
+        memcpy(at, plan.key, key_length)
+        at += key_length
+    if not flags & ENTRY_VALUE_APART:
+        value_length = <uint32_t> plan.value.size
+        memmove(at, plan.value.data, value_length)      # may be the entry's own bytes
+    entry.meta = key_length | value_length << 12 | <uint32_t> plan.type << 24 | flags << 28
+
+
+cdef uint32_t entry_make(Partition* partition, const EntryPlan* plan, uint32_t flags) noexcept nogil:
+    """A new cell filled after the plan, in no list and no slot; 0 when there is no memory."""
+    cdef Block* key_block = NULL
+    cdef Block* value_block = NULL
+    cdef uint32_t handle
+    if flags & ENTRY_KEY_APART:
+        key_block = block_of(plan.key, plan.key_size)
+        if key_block == NULL:
+            return 0
+    if flags & ENTRY_VALUE_APART:
+        value_block = block_for_value(&plan.value)
+        if value_block == NULL:
+            if key_block != NULL:
+                block_release(key_block)
+            return 0
+    handle = arena_alloc(&partition.arena, partition.pool, plan_bytes(plan, flags))
+    if handle == 0:
+        if key_block != NULL:
+            block_release(key_block)
+        if value_block != NULL:
+            block_release(value_block)
+        return 0
+    partition.blocks += (key_block != NULL) + (value_block != NULL)
+    entry_fill(<Entry*> arena_at(&partition.arena, handle), plan, flags, key_block, value_block)
+    return handle
+
+
+cdef bint partition_add(Partition* partition, uint32_t bits, const EntryPlan* plan) noexcept nogil:
+    cdef uint32_t handle
+    if not table_reserve(&partition.table):
+        return False
+    handle = entry_make(partition, plan, plan_flags(plan))
+    if handle == 0:
+        return False
+    table_insert(&partition.table, bits, handle)
+    lru_push(partition_list(partition, <Entry*> arena_at(&partition.arena, handle)), &partition.arena, handle)
+    return True
+
+
+# --- changing entries
+
+cdef bint replace_inline(Partition* partition, Slot* slot, const EntryPlan* plan, uint32_t flags) noexcept nogil:
+    """Overwrites value and expiry inside the cell, when nothing else changes and the cell stays well used."""
+    cdef Entry* entry = partition_entry(partition, slot)
+    cdef size_t need
+    cdef size_t room
+    if (flags ^ entry_flags(entry)) & ~<uint32_t> ENTRY_EDITED or flags & ENTRY_VALUE_APART:
+        return False
+    need = plan_bytes(plan, flags)
+    room = arena_room(&partition.arena, slot.handle)
+    if need > room or room - need > 8 + (room >> 3):
+        return False
+    if flags & ENTRY_EXPIRES:
+        (<int64_t*> (entry + 1))[0] = plan.expire_ms
+    memmove(<char*> entry_payload(entry) + (entry.meta & 4095), plan.value.data, plan.value.size)
+    entry.meta = entry.meta & 4095 | <uint32_t> plan.value.size << 12 | <uint32_t> plan.type << 24 | flags << 28
+    entry.access = plan.access
+    return True
+
+
+cdef bint replace_in_block(Partition* partition, Slot* slot, const EntryPlan* plan, uint32_t flags) noexcept nogil:
+    """Overwrites the content of the entry's own block, when nobody else holds it and it stays well used."""
+    cdef Entry* entry = partition_entry(partition, slot)
+    cdef Block* block
+    if (flags ^ entry_flags(entry)) & ~<uint32_t> ENTRY_EDITED or not flags & ENTRY_VALUE_APART:
+        return False
+    block = entry_value_block(entry)
+    if plan.value.block != NULL or load_acquire_u32(&block.references) != 1:
+        return False
+    if plan.value.size > block.capacity or block.capacity - plan.value.size > block.capacity >> 3:
+        return False
+    if flags & ENTRY_EXPIRES:
+        (<int64_t*> (entry + 1))[0] = plan.expire_ms
+    memcpy(block.data, plan.value.data, plan.value.size)
+    block.size = plan.value.size
+    entry.meta = entry.meta & 4095 | <uint32_t> plan.type << 24 | flags << 28
+    entry.access = plan.access
+    return True
+
+
+cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* plan) noexcept nogil:
+    cdef uint32_t flags = plan_flags(plan)
+    cdef uint32_t old_handle = slot.handle
+    cdef uint32_t new_handle
+    cdef Entry* old
+    cdef Entry* new
+    if replace_inline(partition, slot, plan, flags) or replace_in_block(partition, slot, plan, flags):
+        return True
+    new_handle = entry_make(partition, plan, flags)
+    if new_handle == 0:
+        return False
+    old = <Entry*> arena_at(&partition.arena, old_handle)
+    new = <Entry*> arena_at(&partition.arena, new_handle)
+    if (flags ^ entry_flags(old)) & ENTRY_EXPIRES:
+        lru_remove(partition_list(partition, old), &partition.arena, old_handle)
+        lru_push(partition_list(partition, new), &partition.arena, new_handle)
+    else:
+        new.previous = old.previous
+        new.next = old.next
+        lru_moved(partition_list(partition, new), &partition.arena, old_handle, new_handle)
+    slot.handle = new_handle
+    blocks_release(partition, old)
+    arena_free(&partition.arena, partition.pool, old_handle)
+    return True
+
+
+cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil:
+    cdef uint32_t handle = slot.handle
+    cdef Entry* entry = partition_entry(partition, slot)
+    lru_remove(partition_list(partition, entry), &partition.arena, handle)
+    table_remove(&partition.table, slot)
+    blocks_release(partition, entry)
+    arena_free(&partition.arena, partition.pool, handle)
+
+
+cdef bint partition_compact(Partition* partition) noexcept nogil:
+    return False
