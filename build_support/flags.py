@@ -1,9 +1,9 @@
 """The compile and link flags of every extension module, in one place.
 
-`pyproject.toml` names `BuildExt` as setuptools' `build_ext` command, so pip, `python -m build`, an editable install and
-`build_ext --inplace` all come through here; the `ext-modules` tables hold a name and a source each and nothing else. The
-flags are offered to the compiler first, and those it refuses are left out: a linker that is not an ELF linker has no
-relro, an old compiler no stack-protector-strong.
+`pyproject.toml` names `BuildExt` as setuptools' `build_ext` command, so pip, `python -m build`, an editable install
+and `build_ext --inplace` all come through here; the `ext-modules` tables hold a name and a source each and nothing
+else. The flags are offered to the compiler first, and those it refuses are left out: a linker that is not an ELF
+linker has no relro, an old compiler no stack-protector-strong.
 
 Flags given from outside keep their usual meaning: CFLAGS replaces Python's own optimisation flags, CPPFLAGS and LDFLAGS
 are added. `-Werror` in either makes warnings fatal, `-UNDEBUG` in CPPFLAGS turns the assertions on, `-fsanitize=...` in

@@ -7,7 +7,6 @@ Tests import kvcy from where it is compiled. That is this source tree after an e
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -26,9 +25,8 @@ def compiled_in_place() -> bool:
 def arrange_paths() -> None:
     """Make `import kvcy` mean the compiled package, here and in the processes that the tests start."""
     others = [path for path in sys.path if Path(path or ".").resolve() != ROOT]
-    sys.path[:] = others
-    if compiled_in_place() or importlib.util.find_spec("kvcy") is None:
-        sys.path.insert(0, str(ROOT))
+    # Last it still serves `build_support`, and kvcy itself where there is no other.
+    sys.path[:] = [str(ROOT), *others] if compiled_in_place() else [*others, str(ROOT)]
     if str(TESTS) not in sys.path:
         sys.path.append(str(TESTS))
     import kvcy

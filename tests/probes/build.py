@@ -22,6 +22,7 @@ from pathlib import Path
 
 PROBES = Path(__file__).resolve().parent
 ROOT = PROBES.parent.parent
+OBJECTS = PROBES / ".objects"
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 FLAGS = ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS")
 
@@ -95,7 +96,7 @@ def compile_here(include: str, force: str, names: list[str]) -> None:
 
     extensions = [setuptools.Extension(f"probes.{name}", [f"probes/{name}.pyx"]) for name in names]
     modules = cythonize(extensions, include_path=[include], force=force == "force", quiet=True)
-    arguments = ["--quiet", "build_ext", "--inplace", "--build-temp", str(PROBES / ".objects")]
+    arguments = ["--quiet", "build_ext", "--inplace", "--build-temp", str(OBJECTS), "--build-lib", str(OBJECTS)]
     if force == "force":
         arguments.append("--force")
     distribution = setuptools.Distribution({"name": "probes", "ext_modules": modules, "packages": ["probes"]})
