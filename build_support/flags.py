@@ -66,7 +66,7 @@ def accepted(command: list[str], flags: list[str]) -> list[str]:
     return [flag for flag in flags if compiles([*command, "-Werror", *OPTIMISE, flag])]
 
 
-class BuildExt(build_ext):
+class BuildExt(build_ext):  # type: ignore[misc]  # setuptools has no types of its own
     """setuptools' `build_ext` with the project's flags on every extension."""
 
     def build_extensions(self) -> None:

@@ -7,11 +7,15 @@ reader-writer lock (rwlock.pxd) excepted, which says so itself.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-cdef extern from "<assert.h>" nogil:
-    void invariant "assert"(bint holds)
-
 cdef extern from *:
     """
+    /* With assertions off the condition still counts as a use of its operands, but is not evaluated. */
+    #include <assert.h>
+    #ifdef NDEBUG
+    #define KVCY_INVARIANT(holds)     ((void) sizeof((holds) ? 1 : 0))
+    #else
+    #define KVCY_INVARIANT(holds)     assert(holds)
+    #endif
     #define KVCY_LOAD_RELAXED(p)      __atomic_load_n((p), __ATOMIC_RELAXED)
     #define KVCY_STORE_RELAXED(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELAXED)
     #define KVCY_LOAD_ACQUIRE(p)      __atomic_load_n((p), __ATOMIC_ACQUIRE)
@@ -21,6 +25,7 @@ cdef extern from *:
     #define KVCY_LIKELY(x)            __builtin_expect(!!(x), 1)
     #define KVCY_UNLIKELY(x)          __builtin_expect(!!(x), 0)
     """
+    void invariant "KVCY_INVARIANT"(bint holds) nogil
     uint32_t load_relaxed_u32 "KVCY_LOAD_RELAXED"(const uint32_t*) nogil
     uint64_t load_relaxed_u64 "KVCY_LOAD_RELAXED"(const uint64_t*) nogil
     int64_t load_relaxed_i64 "KVCY_LOAD_RELAXED"(const int64_t*) nogil
