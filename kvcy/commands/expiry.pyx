@@ -1,0 +1,198 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""The commands on expiries: EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT, TTL, PTTL, EXPIRETIME, PEXPIRETIME, PERSIST.
+
+An expiry is a Unix time in ms. One that is not in the future deletes the key at once. Asking for an expiry leaves the
+access time alone (but counts as a hit or a miss, as in Redis).
+"""
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t
+from libc.string cimport memcpy, strlen
+from kvcy.commands.call cimport Call, arg_int_or_reply, arg_is
+from kvcy.commands.registry cimport bind
+from kvcy.commands.strings cimport reply_invalid_expire, reply_refused
+from kvcy.engine.block cimport Bytes
+from kvcy.engine.entry cimport Entry, entry_expire_ms
+from kvcy.engine.keyspace cimport EXPIRE_NONE, keyspace_delete, keyspace_expire_at, keyspace_peek
+from kvcy.engine.status cimport OK, Status
+from kvcy.protocol.writer cimport write_error, write_int, writer_room
+
+from kvcy.commands.rows import Row
+
+ROWS = (
+    Row("expire", arity=-3, flags="write fast", keys=(1, 1, 1), group="generic", since="1.0.0",
+        complexity="O(1)", summary="Lets a key expire after a number of seconds.",
+        syntax="key seconds [NX | XX | GT | LT]"),
+    Row("expireat", arity=-3, flags="write fast", keys=(1, 1, 1), group="generic", since="1.2.0",
+        complexity="O(1)", summary="Lets a key expire at a Unix time in seconds.",
+        syntax="key unix-time-seconds [NX | XX | GT | LT]"),
+    Row("expiretime", arity=2, flags="readonly fast", keys=(1, 1, 1), group="generic", since="7.0.0",
+        complexity="O(1)", summary="Returns the Unix time in seconds at which a key expires.", syntax="key"),
+    Row("persist", arity=2, flags="write fast", keys=(1, 1, 1), group="generic", since="2.2.0",
+        complexity="O(1)", summary="Removes a key's expiry.", syntax="key"),
+    Row("pexpire", arity=-3, flags="write fast", keys=(1, 1, 1), group="generic", since="2.6.0",
+        complexity="O(1)", summary="Lets a key expire after a number of milliseconds.",
+        syntax="key milliseconds [NX | XX | GT | LT]"),
+    Row("pexpireat", arity=-3, flags="write fast", keys=(1, 1, 1), group="generic", since="2.6.0",
+        complexity="O(1)", summary="Lets a key expire at a Unix time in milliseconds.",
+        syntax="key unix-time-milliseconds [NX | XX | GT | LT]"),
+    Row("pexpiretime", arity=2, flags="readonly fast", keys=(1, 1, 1), group="generic", since="7.0.0",
+        complexity="O(1)", summary="Returns the Unix time in milliseconds at which a key expires.", syntax="key"),
+    Row("pttl", arity=2, flags="readonly fast", keys=(1, 1, 1), group="generic", since="2.6.0",
+        complexity="O(1)", summary="Returns how many milliseconds a key has left before it expires.", syntax="key"),
+    Row("ttl", arity=2, flags="readonly fast", keys=(1, 1, 1), group="generic", since="1.0.0",
+        complexity="O(1)", summary="Returns how many seconds a key has left before it expires.", syntax="key"),
+)
+
+cdef enum ExpireOption:
+    OPTION_NX = 1                    # only if the key has no expiry
+    OPTION_XX = 2                    # only if it has one
+    OPTION_GT = 4                    # only if the new one is later (none at all is latest)
+    OPTION_LT = 8                    # only if the new one is earlier
+
+cdef void reply_unsupported_option(Call* call, const Bytes* option) noexcept nogil:
+    """The option as it was given, up to a NUL, in one line."""
+    cdef const char* before = b"-ERR Unsupported option "
+    cdef size_t before_size = strlen(before)
+    cdef size_t size = 0
+    cdef size_t i
+    cdef char* room
+    while size < option.size and option.data[size] != 0:
+        size += 1
+    while size > 0 and (option.data[size - 1] == b"\r" or option.data[size - 1] == b"\n"):
+        size -= 1
+    room = writer_room(call.reply, before_size + size + 2)
+    if room == NULL:
+        return
+    memcpy(room, before, before_size)
+    room += before_size
+    for i in range(size):
+        room[i] = b" " if option.data[i] == b"\r" or option.data[i] == b"\n" else option.data[i]
+    room[size] = b"\r"
+    room[size + 1] = b"\n"
+    call.reply.size += before_size + size + 2
+
+cdef bint parse_options(Call* call, uint32_t* options) noexcept nogil:
+    """Reads the options from the fourth argument on. Replies itself when it returns False."""
+    cdef uint32_t i
+    options[0] = 0
+    for i in range(3, call.argc):
+        if arg_is(&call.argv[i], b"nx"):
+            options[0] |= OPTION_NX
+        elif arg_is(&call.argv[i], b"xx"):
+            options[0] |= OPTION_XX
+        elif arg_is(&call.argv[i], b"gt"):
+            options[0] |= OPTION_GT
+        elif arg_is(&call.argv[i], b"lt"):
+            options[0] |= OPTION_LT
+        else:
+            reply_unsupported_option(call, &call.argv[i])
+            return False
+    if options[0] & OPTION_NX and options[0] & ~(<uint32_t> OPTION_NX):
+        write_error(call.reply, b"ERR NX and XX, GT or LT options at the same time are not compatible")
+        return False
+    if options[0] & OPTION_GT and options[0] & OPTION_LT:
+        write_error(call.reply, b"ERR GT and LT options at the same time are not compatible")
+        return False
+    return True
+
+cdef bint allowed(uint32_t options, int64_t expire_ms, int64_t present_ms) noexcept nogil:
+    """Whether the options let an expiry of present_ms (0: none) give way to expire_ms."""
+    if options & OPTION_NX and present_ms != 0:
+        return False
+    if options & OPTION_XX and present_ms == 0:
+        return False
+    if options & OPTION_GT and (present_ms == 0 or expire_ms <= present_ms):
+        return False
+    if options & OPTION_LT and present_ms != 0 and expire_ms >= present_ms:
+        return False
+    return True
+
+cdef void expire_key(Call* call, int64_t base_ms, int64_t unit_ms) noexcept nogil:
+    """Sets the key's expiry to `base_ms` plus the second argument, a number of units."""
+    cdef uint32_t options
+    cdef int64_t expire_ms
+    cdef Entry* entry
+    cdef Status status = OK
+    if not parse_options(call, &options) or not arg_int_or_reply(call, 2, &expire_ms):
+        return
+    if expire_ms > INT64_MAX // unit_ms or expire_ms < INT64_MIN // unit_ms:
+        reply_invalid_expire(call)
+        return
+    expire_ms *= unit_ms
+    if expire_ms > INT64_MAX - base_ms:
+        reply_invalid_expire(call)
+        return
+    expire_ms += base_ms
+    entry = keyspace_peek(&call.access, call.keys)
+    if entry == NULL or not allowed(options, expire_ms, entry_expire_ms(entry)):
+        write_int(call.reply, 0)
+        return
+    if expire_ms <= call.access.now_ms:
+        keyspace_delete(&call.access, call.keys)
+    else:
+        status = keyspace_expire_at(&call.access, call.keys, expire_ms)
+    if status == OK:
+        write_int(call.reply, 1)
+    else:
+        reply_refused(call, status)
+
+cdef void expire_command(Call* call) noexcept nogil:
+    expire_key(call, call.access.now_ms, 1000)
+
+cdef void pexpire_command(Call* call) noexcept nogil:
+    expire_key(call, call.access.now_ms, 1)
+
+cdef void expireat_command(Call* call) noexcept nogil:
+    expire_key(call, 0, 1000)
+
+cdef void pexpireat_command(Call* call) noexcept nogil:
+    expire_key(call, 0, 1)
+
+cdef void persist_command(Call* call) noexcept nogil:
+    cdef Entry* entry = keyspace_peek(&call.access, call.keys)
+    cdef Status status
+    if entry == NULL or entry_expire_ms(entry) == 0:
+        write_int(call.reply, 0)
+        return
+    status = keyspace_expire_at(&call.access, call.keys, EXPIRE_NONE)
+    if status == OK:
+        write_int(call.reply, 1)
+    else:
+        reply_refused(call, status)
+
+cdef void reply_expiry(Call* call, int64_t base_ms, int64_t unit_ms) noexcept nogil:
+    """The key's expiry, from `base_ms` on, rounded to units; -1 if it has none, -2 if there is no key."""
+    cdef Entry* entry = keyspace_peek(&call.access, call.keys)
+    cdef int64_t expire_ms
+    if entry == NULL:
+        call.access.misses += 1
+        write_int(call.reply, -2)
+        return
+    call.access.hits += 1
+    expire_ms = entry_expire_ms(entry)
+    if expire_ms == 0:
+        write_int(call.reply, -1)
+        return
+    expire_ms = max(expire_ms - base_ms, 0)
+    write_int(call.reply, expire_ms // unit_ms + (2 * (expire_ms % unit_ms) >= unit_ms))
+
+cdef void ttl_command(Call* call) noexcept nogil:
+    reply_expiry(call, call.access.now_ms, 1000)
+
+cdef void pttl_command(Call* call) noexcept nogil:
+    reply_expiry(call, call.access.now_ms, 1)
+
+cdef void expiretime_command(Call* call) noexcept nogil:
+    reply_expiry(call, 0, 1000)
+
+cdef void pexpiretime_command(Call* call) noexcept nogil:
+    reply_expiry(call, 0, 1)
+
+bind("expire", expire_command)
+bind("expireat", expireat_command)
+bind("expiretime", expiretime_command)
+bind("persist", persist_command)
+bind("pexpire", pexpire_command)
+bind("pexpireat", pexpireat_command)
+bind("pexpiretime", pexpiretime_command)
+bind("pttl", pttl_command)
+bind("ttl", ttl_command)
