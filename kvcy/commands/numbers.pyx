@@ -3,10 +3,10 @@
 
 Integers are signed and of 64 bits, written as parse_int takes them; what would overflow is refused.
 
-INCRBYFLOAT adds in C's long double and writes 17 digits after the point, without trailing zeros, never with an exponent.
-It reads whatever strtold reads (hexadecimal, "inf"), blanks and NaN excepted; a sum that is not finite is refused.
-strtold and snprintf follow the thread's locale, so the "C" locale is put in force around them (uselocale, a thread's own
-setting): an embedding program may have chosen one with a decimal comma.
+INCRBYFLOAT adds in C's long double and writes 17 digits after the point, without trailing zeros, never with an
+exponent. It reads whatever strtold reads (hexadecimal, "inf"), blanks and NaN excepted; a sum that is not finite is
+refused. strtold and snprintf follow the thread's locale, so the "C" locale is put in force around them (uselocale, a
+thread's own setting): an embedding program may have chosen one with a decimal comma.
 """
 from libc.errno cimport ERANGE, errno
 from libc.stdint cimport INT64_MIN, int64_t
@@ -44,16 +44,21 @@ cdef extern from *:
 
 ROWS = (
     Row("decr", arity=2, flags="write denyoom fast", keys=(1, 1, 1), group="string", since="1.0.0",
+        key_flags="RW access update",
         complexity="O(1)", summary="Subtracts one from the integer a key holds, 0 if missing.", syntax="key"),
     Row("decrby", arity=3, flags="write denyoom fast", keys=(1, 1, 1), group="string", since="1.0.0",
+        key_flags="RW access update",
         complexity="O(1)", summary="Subtracts a number from the integer a key holds, 0 if missing.",
         syntax="key decrement"),
     Row("incr", arity=2, flags="write denyoom fast", keys=(1, 1, 1), group="string", since="1.0.0",
+        key_flags="RW access update",
         complexity="O(1)", summary="Adds one to the integer a key holds, 0 if missing.", syntax="key"),
     Row("incrby", arity=3, flags="write denyoom fast", keys=(1, 1, 1), group="string", since="1.0.0",
+        key_flags="RW access update",
         complexity="O(1)", summary="Adds a number to the integer a key holds, 0 if missing.",
         syntax="key increment"),
     Row("incrbyfloat", arity=3, flags="write denyoom fast", keys=(1, 1, 1), group="string", since="2.6.0",
+        key_flags="RW access update",
         complexity="O(1)", summary="Adds a number to the decimal number a key holds, 0 if missing.",
         syntax="key increment"),
 )

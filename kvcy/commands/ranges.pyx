@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The commands on parts of strings: APPEND, STRLEN, GETRANGE, SETRANGE, SUBSTR.
 
-A part of a large value is sent from where the value is, not copied. APPEND and SETRANGE edit in place where there is room
-(keyspace_splice) and keep the expiry; APPEND to a missing key stores the value as SET does.
+A part of a large value is sent from where the value is, not copied. APPEND and SETRANGE edit in place where there is
+room (keyspace_splice) and keep the expiry; APPEND to a missing key stores the value as SET does.
 """
 from libc.stdint cimport int64_t
 from kvcy.commands.call cimport Call, arg_int_or_reply, reply_wrong_type
@@ -20,18 +20,20 @@ from kvcy.commands.rows import Row
 
 ROWS = (
     Row("append", arity=3, flags="write denyoom fast", keys=(1, 1, 1), group="string", since="2.0.0",
-        complexity="O(1), amortised over appends to the same value",
+        key_flags="RW insert", complexity="O(1), amortised over appends to the same value",
         summary="Adds bytes at the end of a string, which is created if missing.", syntax="key value"),
     Row("getrange", arity=4, flags="readonly", keys=(1, 1, 1), group="string", since="2.4.0",
-        complexity="O(N) where N is the length of the part",
+        key_flags="RO access", complexity="O(N) where N is the length of the part",
         summary="Returns the part of a string between two offsets, both included.", syntax="key start end"),
     Row("setrange", arity=4, flags="write denyoom", keys=(1, 1, 1), group="string", since="2.2.0",
+        key_flags="RW update",
         complexity="O(N) where N is the length of the value given, or of the zero bytes put before it",
         summary="Overwrites part of a string from an offset on, which may lie behind its end.",
         syntax="key offset value"),
     Row("strlen", arity=2, flags="readonly fast", keys=(1, 1, 1), group="string", since="2.2.0",
-        complexity="O(1)", summary="Returns the length of a string in bytes.", syntax="key"),
+        key_flags="RO", complexity="O(1)", summary="Returns the length of a string in bytes.", syntax="key"),
     Row("substr", arity=4, flags="readonly", keys=(1, 1, 1), group="string", since="1.0.0",
+        key_flags="RO access",
         complexity="O(N) where N is the length of the part", summary="The former name of GETRANGE.",
         syntax="key start end"),
 )

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""SET, GET and their relatives. (Parts of strings are in ranges.pyx, counting in numbers.pyx, EXPIRE and TTL in expiry.pyx.)
+"""SET, GET and their relatives (parts of strings: ranges.pyx, counting: numbers.pyx, EXPIRE and TTL: expiry.pyx).
 
 GET and SET without options are the hottest code of the project: one engine operation and one write, no parsing.
 
@@ -33,36 +33,46 @@ from kvcy.commands.rows import Row
 
 ROWS = (
     Row("get", arity=2, flags="readonly fast", keys=(1, 1, 1), group="string", since="1.0.0",
-        complexity="O(1)", summary="Returns the string a key holds.", syntax="key"),
+        key_flags="RO access", complexity="O(1)", summary="Returns the string a key holds.", syntax="key"),
     Row("getdel", arity=2, flags="write fast", keys=(1, 1, 1), group="string", since="6.2.0",
+        key_flags="RW access delete",
         complexity="O(1)", summary="Returns the string a key holds and deletes the key.", syntax="key"),
     Row("getex", arity=-2, flags="write fast", keys=(1, 1, 1), group="string", since="6.2.0",
+        key_flags="RW access update",
         complexity="O(1)", summary="Returns the string a key holds and sets or removes its expiry.",
         syntax="key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]"),
     Row("getset", arity=3, flags="write denyoom fast", keys=(1, 1, 1), group="string", since="1.0.0",
+        key_flags="RW access update",
         complexity="O(1)", summary="Sets a key to a string and returns the string it held before.",
         syntax="key value"),
     Row("mget", arity=-2, flags="readonly fast", keys=(1, -1, 1), group="string", since="1.0.0",
+        key_flags="RO access", tips=("request_policy:multi_shard",),
         complexity="O(N) where N is the number of keys",
         summary="Returns the strings of several keys, as they are at one moment.", syntax="key [key ...]"),
     Row("mset", arity=-3, flags="write denyoom", keys=(1, -1, 2), group="string", since="1.0.1",
+        key_flags="OW update", tips=("request_policy:multi_shard", "response_policy:all_succeeded"),
         complexity="O(N) where N is the number of keys", summary="Sets several keys to strings in one step.",
         syntax="key value [key value ...]"),
     Row("msetnx", arity=-3, flags="write denyoom", keys=(1, -1, 2), group="string", since="1.0.1",
+        key_flags="OW insert", tips=("request_policy:multi_shard", "response_policy:agg_min"),
         complexity="O(N) where N is the number of keys",
         summary="Sets several keys to strings in one step, if none of them exists.",
         syntax="key value [key value ...]"),
     Row("psetex", arity=4, flags="write denyoom", keys=(1, 1, 1), group="string", since="2.6.0",
+        key_flags="OW update",
         complexity="O(1)", summary="Sets a key to a string that expires after a number of milliseconds.",
         syntax="key milliseconds value"),
     Row("set", arity=-3, flags="write denyoom", keys=(1, 1, 1), group="string", since="1.0.0",
+        key_flags="RW access update variable_flags",
         complexity="O(1)", summary="Sets a key to a string, whatever it held before.",
         syntax="key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | "
                "PXAT unix-time-milliseconds | KEEPTTL]"),
     Row("setex", arity=4, flags="write denyoom", keys=(1, 1, 1), group="string", since="2.0.0",
+        key_flags="OW update",
         complexity="O(1)", summary="Sets a key to a string that expires after a number of seconds.",
         syntax="key seconds value"),
     Row("setnx", arity=3, flags="write denyoom fast", keys=(1, 1, 1), group="string", since="1.0.0",
+        key_flags="OW insert",
         complexity="O(1)", summary="Sets a key to a string, if the key does not exist.", syntax="key value"),
 )
 
@@ -144,7 +154,7 @@ cdef uint32_t option_of(const Bytes* arg) noexcept nogil:
     return 0
 
 cdef uint32_t conflicts_of(uint32_t option) noexcept nogil:
-    """The options that may not have been given before this one. Repeating an option is no conflict: the last one counts."""
+    """The options that may not stand before this one. Repeating an option is no conflict: the last one counts."""
     if option == OPTION_NX:
         return OPTION_XX
     if option == OPTION_XX:
@@ -175,7 +185,7 @@ cdef bint parse_options(Call* call, uint32_t index, uint32_t known, uint32_t* op
     return True
 
 cdef bint parse_expire(Call* call, uint32_t index, uint32_t options, int64_t* expire_ms) noexcept nogil:
-    """The Unix time in ms that argument `index` means under EX, PX, EXAT or PXAT. Replies itself when it returns False."""
+    """The Unix time in ms that argument `index` means under EX, PX, EXAT or PXAT. Replies itself when False."""
     cdef int64_t number
     if not arg_int_or_reply(call, index, &number):
         return False
