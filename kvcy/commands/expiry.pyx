@@ -5,15 +5,14 @@ An expiry is a Unix time in ms. One that is not in the future deletes the key at
 access time alone (but counts as a hit or a miss, as in Redis).
 """
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t
-from libc.string cimport memcpy, strlen
-from kvcy.commands.call cimport Call, arg_int_or_reply, arg_is
+from kvcy.commands.call cimport Call, arg_int_or_reply, arg_is, reply_error_quoting
 from kvcy.commands.registry cimport bind
 from kvcy.commands.strings cimport reply_invalid_expire, reply_refused
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry, entry_expire_ms
 from kvcy.engine.keyspace cimport EXPIRE_NONE, keyspace_delete, keyspace_expire_at, keyspace_peek
 from kvcy.engine.status cimport OK, Status
-from kvcy.protocol.writer cimport write_error, write_int, writer_room
+from kvcy.protocol.writer cimport write_error, write_int
 
 from kvcy.commands.rows import Row
 
@@ -52,27 +51,14 @@ cdef enum ExpireOption:
     OPTION_GT = 4                    # only if the new one is later (none at all is latest)
     OPTION_LT = 8                    # only if the new one is earlier
 
-cdef void reply_unsupported_option(Call* call, const Bytes* option) noexcept nogil:
-    """The option as it was given, up to a NUL, in one line."""
-    cdef const char* before = b"-ERR Unsupported option "
-    cdef size_t before_size = strlen(before)
+cdef void reply_unsupported_option(Call* call, Bytes option) noexcept nogil:
+    """Quotes the option up to a NUL, without line ends behind it."""
     cdef size_t size = 0
-    cdef size_t i
-    cdef char* room
     while size < option.size and option.data[size] != 0:
         size += 1
-    while size > 0 and (option.data[size - 1] == b"\r" or option.data[size - 1] == b"\n"):
+    while size > 0 and (option.data[size - 1] == c"\r" or option.data[size - 1] == c"\n"):
         size -= 1
-    room = writer_room(call.reply, before_size + size + 2)
-    if room == NULL:
-        return
-    memcpy(room, before, before_size)
-    room += before_size
-    for i in range(size):
-        room[i] = b" " if option.data[i] == b"\r" or option.data[i] == b"\n" else option.data[i]
-    room[size] = b"\r"
-    room[size + 1] = b"\n"
-    call.reply.size += before_size + size + 2
+    reply_error_quoting(call, b"ERR Unsupported option ", &option, size, b"")
 
 cdef bint parse_options(Call* call, uint32_t* options) noexcept nogil:
     """Reads the options from the fourth argument on. Replies itself when it returns False."""
@@ -88,7 +74,7 @@ cdef bint parse_options(Call* call, uint32_t* options) noexcept nogil:
         elif arg_is(&call.argv[i], b"lt"):
             options[0] |= OPTION_LT
         else:
-            reply_unsupported_option(call, &call.argv[i])
+            reply_unsupported_option(call, call.argv[i])
             return False
     if options[0] & OPTION_NX and options[0] & ~(<uint32_t> OPTION_NX):
         write_error(call.reply, b"ERR NX and XX, GT or LT options at the same time are not compatible")

@@ -139,7 +139,7 @@ cdef bint parse_float(Bytes bytes, long double* number) noexcept nogil:
     cdef char* end
     if bytes.size == 0 or bytes.size >= sizeof(text):
         return False
-    if bytes.data[0] == b" " or b"\t" <= bytes.data[0] <= b"\r":
+    if bytes.data[0] == c" " or c"\t" <= bytes.data[0] <= c"\r":
         return False
     memcpy(text, bytes.data, bytes.size)
     text[bytes.size] = 0
@@ -153,12 +153,12 @@ cdef size_t format_float(char* text, long double number) noexcept nogil:
     """Writes the number's shortest form of at most 17 digits after the point; returns its length.
     REQUIRES: room for FLOAT_TEXT_BYTES; the number is finite."""
     cdef size_t size = <size_t> snprintf(text, FLOAT_TEXT_BYTES, "%.17Lf", number)
-    while text[size - 1] == b"0":                       # ends at the point at the latest
+    while text[size - 1] == c"0":                       # ends at the point at the latest
         size -= 1
-    if text[size - 1] == b".":
+    if text[size - 1] == c".":
         size -= 1
-    if size == 2 and text[0] == b"-" and text[1] == b"0":
-        text[0] = b"0"
+    if size == 2 and text[0] == c"-" and text[1] == c"0":
+        text[0] = c"0"
         size = 1
     return size
 

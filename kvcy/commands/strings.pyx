@@ -12,9 +12,9 @@ A mutation itself counts as an access. An expiry that lies in the past deletes t
 Limit: MSET that runs out of memory half-way has set the keys before the one that failed (MSETNX takes them back).
 """
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t
-from libc.string cimport memcpy, strlen
 from kvcy.commands.call cimport (
-    Call, arg_int_or_reply, reply_out_of_memory, reply_syntax_error, reply_wrong_arity, reply_wrong_type,
+    Call, arg_int_or_reply, reply_error_quoting, reply_out_of_memory, reply_syntax_error, reply_wrong_arity,
+    reply_wrong_type,
 )
 from kvcy.commands.registry cimport bind
 from kvcy.engine.block cimport Bytes
@@ -26,7 +26,7 @@ from kvcy.engine.platform cimport likely
 from kvcy.engine.status cimport OK, TOO_LARGE, WRONG_TYPE, Status
 from kvcy.protocol.writer cimport (
     WriterPosition, write_array, write_error, write_int, write_null, write_ok, write_value, writer_position,
-    writer_rewind, writer_room,
+    writer_rewind,
 )
 
 from kvcy.commands.rows import Row
@@ -104,19 +104,11 @@ cdef void reply_refused(Call* call, Status status) noexcept nogil:
         reply_out_of_memory(call)
 
 cdef void reply_invalid_expire(Call* call) noexcept nogil:
-    cdef const char* before = b"-ERR invalid expire time in '"
-    cdef const char* behind = b"' command\r\n"
-    cdef size_t name_size = strlen(call.row.name)
-    cdef size_t before_size = strlen(before)
-    cdef size_t behind_size = strlen(behind)
-    cdef size_t size = before_size + name_size + behind_size
-    cdef char* room = writer_room(call.reply, size)
-    if room == NULL:
-        return
-    memcpy(room, before, before_size)
-    memcpy(room + before_size, call.row.name, name_size)
-    memcpy(room + before_size + name_size, behind, behind_size)
-    call.reply.size += size
+    cdef Bytes name
+    name.data = call.row.name
+    name.size = call.row.name_size
+    name.block = NULL
+    reply_error_quoting(call, b"ERR invalid expire time in '", &name, name.size, b"' command")
 
 # --- options
 
