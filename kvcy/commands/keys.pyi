@@ -1,0 +1,5 @@
+"""Commands on keys whatever they hold; only the rows are visible to Python."""
+
+from kvcy.commands.rows import Row
+
+ROWS: tuple[Row, ...]
