@@ -6,6 +6,7 @@ into (the protocol), adopted as a value, shared by COPY, and sent without any lo
 reference. `block_release` of the last reference frees it.
 """
 from libc.stdint cimport uint32_t
+from kvcy.engine.platform cimport add_acq_rel_u32, add_relaxed_u32
 
 cdef struct Block:
     uint32_t references    # atomic
@@ -25,8 +26,17 @@ cdef Block* block_new(size_t capacity) noexcept nogil
 # moved), or NULL when there is no memory: then the old block is untouched and still the caller's.
 cdef Block* block_reserve(Block* block, size_t capacity) noexcept nogil
 
-cdef void block_retain(Block* block) noexcept nogil
-cdef void block_release(Block* block) noexcept nogil
+# Frees a block whatever its count. REQUIRES: nobody refers to it any more. For block_release.
+cdef void block_free(Block* block) noexcept nogil
 
 # Bytes held by all blocks of the process, headers included (atomic, relaxed).
 cdef size_t block_bytes_total() noexcept nogil
+
+
+cdef inline void block_retain(Block* block) noexcept nogil:
+    add_relaxed_u32(&block.references, 1)
+
+
+cdef inline void block_release(Block* block) noexcept nogil:
+    if add_acq_rel_u32(&block.references, <uint32_t> -1) == 0:
+        block_free(block)

@@ -5,16 +5,21 @@ Pages are cut from large anonymous mappings that are never unmapped; a page give
 (MADV_DONTNEED) but keeps its addresses, so a stale prefetch of it is harmless. Memory is resident only where it
 was touched, 4 KiB at a time. One pool a keyspace, shared by its shards; its spin lock is a leaf (rwlock.pxd).
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 cdef enum:
     PAGE_BYTES = 65536
+    POOL_REGION_PAGES = 64       # pages of one mapping
+
+cdef struct PoolRegion           # pages.pyx: a mapping, and places for as many free pages as it has
 
 cdef struct PagePool:
-    uint32_t lock            # leaf spin lock
-    void* free_list          # opaque to users
-    uint64_t bytes_used      # atomic: pages handed out (touched part counted by the arenas), tables, blocks excluded
-    uint64_t bytes_limit     # pool_take answers NULL beyond this; 0 is no limit (a fault tests can provoke)
+    uint32_t lock                # leaf spin lock
+    uint32_t top_count           # free pages in `top`
+    PoolRegion* top              # the free pages are a stack that lies in the regions' places; NULL: no region yet
+    PoolRegion* first            # all regions, in the order the stack uses them
+    uint64_t bytes_used          # atomic: pages handed out (touched part counted by the arenas), tables, blocks excluded
+    uint64_t bytes_limit         # pool_take answers NULL beyond this; 0 is no limit (a fault tests can provoke)
 
 cdef void pool_init(PagePool* pool) noexcept nogil
 cdef void pool_close(PagePool* pool) noexcept nogil     # unmaps everything; REQUIRES: no arena uses it any more

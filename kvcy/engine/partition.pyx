@@ -17,7 +17,7 @@ from kvcy.engine.lru cimport lru_moved, lru_push, lru_remove
 from kvcy.engine.platform cimport invariant, load_acquire_u32
 from kvcy.engine.quiet cimport quiet_retire
 from kvcy.engine.table cimport (
-    table_close, table_count, table_from, table_init, table_insert, table_remove, table_reserve)
+    table_close, table_count, table_from, table_init, table_insert, table_remove, table_reserve, table_set_handle)
 
 cdef enum:
     BLOCK_BYTES_LAZY = 262144      # a larger block is freed by upkeep, not on the path of a command
@@ -263,7 +263,7 @@ cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* p
         new.previous = old.previous
         new.next = old.next
         lru_moved(partition_list(partition, new), &partition.arena, old_handle, new_handle)
-    slot.handle = new_handle
+    table_set_handle(slot, new_handle)
     blocks_release(partition, old)
     arena_free(&partition.arena, partition.pool, old_handle)
     return True

@@ -14,6 +14,13 @@ cdef enum:
 
 ctypedef void (*FreeFunction)(void* pointer, void* context) noexcept nogil
 
+cdef struct Retired:        # the note of one piece of retired memory
+    Retired* next
+    void* pointer
+    FreeFunction free
+    void* context
+    uint64_t epoch          # may be freed when every thread inside has seen this epoch
+
 # Process-wide. A registered thread's number, or -1 when there are too many.
 cdef int quiet_register() noexcept nogil
 cdef void quiet_unregister(int thread) noexcept nogil
@@ -21,8 +28,11 @@ cdef void quiet_enter(int thread) noexcept nogil    # about to read without lock
 cdef void quiet_pass(int thread) noexcept nogil     # holds nothing now, goes on
 cdef void quiet_leave(int thread) noexcept nogil    # holds nothing and sleeps
 # Hands `pointer` over; `free(pointer, context)` is called, by whichever thread reclaims, when all have passed.
-# When the note of it cannot be allocated, it waits for the quiet point by yielding (never fails).
+# Never fails: when the note of it cannot be allocated, the memory is kept until the process ends.
 cdef void quiet_retire(void* pointer, FreeFunction free, void* context) noexcept nogil
+# The same with a note the caller provides, inside the retired memory as a rule: no allocation. Nobody but the list
+# may touch the note until `free` is called (which may free it).
+cdef void quiet_retire_noted(Retired* note, void* pointer, FreeFunction free, void* context) noexcept nogil
 # Frees up to `count_max` of what may be freed; returns how many were. Called off the hot path, without shard locks.
 cdef uint64_t quiet_reclaim(uint64_t count_max) noexcept nogil
 cdef uint64_t quiet_waiting() noexcept nogil        # retired, not yet freed (relaxed)

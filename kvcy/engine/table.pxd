@@ -7,39 +7,57 @@ wrap-around: behind the homes lies a tail for what overflows. No tombstones: del
 by side. At most 7/8 of the homes are used, growth is by a quarter; a table with more than TABLE_SLICED_ABOVE slots
 moves in slices: what has bits below `boundary` is in `main`, the rest still in `old`. A search ends because it passes an
 empty slot or larger bits: each array ends with at least one empty slot.
-REQUIRES: the shard's lock; exclusively for what takes a Table* that is not const.
+
+    array:  Retired | header | slot 0 | ... | slot homes-1 | tail ... | empty        `at` points to slot 0
+    header: homes, and homes + tail, in place of bits and handle: a reader without a lock gets all from one pointer
+
+REQUIRES: the shard's lock; exclusively for what takes a Table* that is not const. Only table_hint and table_hint_handle
+need no lock. So slots are written as whole words, atomically (relaxed): use table_set_handle, never slot.handle = ...
 """
 from libc.stdint cimport uint32_t, uint64_t
+from kvcy.engine.platform cimport invariant, likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32
 
 cdef enum:
     TABLE_SLICED_ABOVE = 32768
+    TABLE_HINT_SLOTS = 8   # how many slots table_hint_handle looks at
 
-cdef struct Slot:
-    uint32_t bits
+cdef struct Slot:          # as a 64-bit number it grows with bits, then handle; 0 is the empty slot
     uint32_t handle        # 0: the slot is empty
+    uint32_t bits
 
 cdef struct Slots:
-    Slot* at               # [homes + tail]
+    Slot* at               # [homes + tail], atomic; NULL: no array
     uint32_t homes         # number of home slots
     uint32_t tail          # slots behind them, the last of which is always empty
-    uint32_t count         # used slots
+    uint32_t count         # used slots, atomic
     uint32_t first         # slots before this have been moved away (growth in slices)
+    uint32_t count_max     # an insertion surely finds room while count is less
 
 cdef struct Table:
     Slots main
     Slots old              # being emptied into main; at == NULL when no growth is under way
-    uint64_t boundary      # bits below it live in main; 1 << 32 when no growth is under way
+    uint64_t boundary      # atomic: bits below it live in main; 1 << 32 when no growth is under way
+    uint32_t sliced_above  # TABLE_SLICED_ABOVE; less in tests
+
+cdef extern from *:
+    """
+    typedef uint64_t __attribute__((may_alias)) kvcy_slot_word;
+    #define KVCY_SLOT_LOAD(slot)        __atomic_load_n((const kvcy_slot_word*) (slot), __ATOMIC_RELAXED)
+    #define KVCY_SLOT_STORE(slot, word) __atomic_store_n((kvcy_slot_word*) (slot), (word), __ATOMIC_RELAXED)
+    #define KVCY_SLOTS_LOAD(place)      __atomic_load_n((place), __ATOMIC_ACQUIRE)
+    #define KVCY_SLOTS_STORE(place, at) __atomic_store_n((place), (at), __ATOMIC_RELEASE)
+    """
+    uint64_t slot_load "KVCY_SLOT_LOAD"(const Slot*) nogil
+    void slot_store "KVCY_SLOT_STORE"(Slot*, uint64_t) nogil
+    Slot* load_slots "KVCY_SLOTS_LOAD"(Slot**) nogil
+    void store_slots "KVCY_SLOTS_STORE"(Slot**, Slot*) nogil
 
 cdef void table_init(Table* table) noexcept nogil
 # Frees the arrays at once. REQUIRES: nobody else can see the table.
 cdef void table_close(Table* table) noexcept nogil
-cdef uint64_t table_count(const Table* table) noexcept nogil
+# Bytes of the arrays.
 cdef uint64_t table_bytes(const Table* table) noexcept nogil
-# The first slot with exactly these bits, or NULL. Its equals follow it side by side (see table_same).
-cdef Slot* table_find(const Table* table, uint32_t bits) noexcept nogil
-# Makes sure that the next table_insert cannot fail, growing (a slice) if need be. False when there is no memory.
-cdef bint table_reserve(Table* table) noexcept nogil
-# As table_reserve, for `count` entries in all: sizes the table before it is filled.
+# As table_reserve, for `count` entries in all: sizes the table before it is filled (at once, not in slices).
 cdef bint table_reserve_all(Table* table, uint64_t count) noexcept nogil
 # Adds a slot. REQUIRES: table_reserve said yes since the last insert; handle != 0. Slot pointers become invalid.
 cdef void table_insert(Table* table, uint32_t bits, uint32_t handle) noexcept nogil
@@ -47,7 +65,91 @@ cdef void table_insert(Table* table, uint32_t bits, uint32_t handle) noexcept no
 cdef void table_remove(Table* table, Slot* slot) noexcept nogil
 # The first slot with bits >= `bits` (a number up to 1 << 32), in hash order; NULL at the end.
 cdef Slot* table_from(const Table* table, uint64_t bits) noexcept nogil
-# Address of the home slot of `bits`, read without a lock, for prefetching only; may be NULL.
-cdef const Slot* table_hint(const Table* table, uint32_t bits) noexcept nogil
-# Moves up to `slots` slots of a growth that is under way; false when none is.
+# The used slot after `slot` in hash order; NULL at the end.
+cdef Slot* table_next(const Table* table, const Slot* slot) noexcept nogil
+# Moves up to `slots` slots of a growth that is under way; false when none is (any more), or no memory to go on.
 cdef bint table_migrate(Table* table, uint32_t slots) noexcept nogil
+# The slow path of table_reserve.
+cdef bint table_make_room(Table* table) noexcept nogil
+# Whether all that is said above holds: for tests.
+cdef bint table_is_sound(const Table* table) noexcept nogil
+
+
+cdef inline uint64_t table_count(const Table* table) noexcept nogil:
+    """Entries in the table. May be read without a lock: exact at some moment, unless slots are being moved."""
+    return <uint64_t> load_relaxed_u32(&table.main.count) + load_relaxed_u32(&table.old.count)
+
+
+cdef inline Slot* table_find(const Table* table, uint32_t bits) noexcept nogil:
+    """The first slot with exactly these bits, or NULL. Its equals follow it side by side (table_same)."""
+    cdef const Slots* slots = &table.main if likely(bits < table.boundary) else &table.old
+    cdef uint64_t wanted = <uint64_t> bits << 32
+    cdef uint64_t place = (<uint64_t> bits * slots.homes) >> 32
+    cdef Slot* slot
+    cdef uint64_t word
+    if slots.at == NULL:
+        return NULL
+    if place < slots.first:
+        place = slots.first
+    slot = slots.at + place
+    word = slot_load(slot)
+    while word - 1 < wanted:             # used, with smaller bits: an empty slot's 0 - 1 is the largest number
+        slot += 1
+        word = slot_load(slot)
+    invariant(slot < slots.at + slots.homes + slots.tail)
+    return slot if word >> 32 == bits and word != 0 else NULL
+
+
+cdef inline Slot* table_same(const Slot* slot) noexcept nogil:
+    """The next slot with the same bits, or NULL. REQUIRES: slot is used."""
+    invariant(slot.handle != 0)
+    return <Slot*> (slot + 1) if slot[1].bits == slot.bits and slot[1].handle != 0 else NULL
+
+
+cdef inline void table_set_handle(Slot* slot, uint32_t handle) noexcept nogil:
+    """The entry has moved. REQUIRES: handle != 0."""
+    invariant(slot.handle != 0)
+    invariant(handle != 0)
+    store_relaxed_u32(&slot.handle, handle)
+
+
+cdef inline bint table_reserve(Table* table) noexcept nogil:
+    """Makes sure that the next table_insert cannot fail, growing (a slice) if need be. False when there is no memory."""
+    if likely(table.main.count < table.main.count_max and table.old.at == NULL):
+        return True
+    return table_make_room(table)
+
+
+cdef inline const Slot* table_hint(const Table* table, uint32_t bits) noexcept nogil:
+    """Address of the home slot of `bits`, read without a lock, for prefetching only; may be NULL."""
+    cdef Slot* at = NULL
+    if bits >= load_relaxed_u64(&table.boundary):
+        at = load_slots(<Slot**> &table.old.at)
+    if at == NULL:
+        at = load_slots(<Slot**> &table.main.at)
+    return NULL if at == NULL else at + ((<uint64_t> bits * (at - 1).bits) >> 32)
+
+
+cdef inline uint32_t table_hint_handle(const Table* table, uint32_t bits) noexcept nogil:
+    """The handle of a slot with these bits, read without a lock, for prefetching only; 0 when none is seen.
+    REQUIRES: quiet_enter'ed thread."""
+    cdef Slot* at = NULL
+    cdef uint64_t place, end, word
+    if bits >= load_relaxed_u64(&table.boundary):
+        at = load_slots(<Slot**> &table.old.at)
+    if at == NULL:
+        at = load_slots(<Slot**> &table.main.at)
+    if at == NULL:
+        return 0
+    place = (<uint64_t> bits * (at - 1).bits) >> 32
+    end = place + TABLE_HINT_SLOTS
+    if end > (at - 1).handle:
+        end = (at - 1).handle
+    while place < end:
+        word = slot_load(at + place)
+        if word >> 32 == bits:
+            return <uint32_t> word
+        if word == 0 or word >> 32 > bits:
+            return 0
+        place += 1
+    return 0

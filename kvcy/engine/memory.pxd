@@ -1,0 +1,29 @@
+# cython: language_level=3
+"""The seam between the engine and the system's memory: every allocation of the engine goes through it.
+
+Two kinds: heap memory (malloc), and arrays (tables, page directories), which come zero-filled, are mapped from the
+system when they have MEMORY_MAP_BYTES_MIN bytes or more (so that freeing them gives the memory back) and are counted.
+Tests make it fail: after `memory_fail_after(n)` n allocations succeed and all later ones fail, until
+`memory_fail_never()`. All functions answer NULL when there is no memory.
+"""
+from libc.stdint cimport uint64_t
+
+cdef enum:
+    MEMORY_MAP_BYTES_MIN = 65536
+
+cdef void* memory_new(size_t size) noexcept nogil                         # contents undefined
+cdef void* memory_new_zeroed(size_t size) noexcept nogil
+cdef void* memory_resize(void* memory, size_t size) noexcept nogil        # NULL: `memory` is untouched
+cdef void memory_free(void* memory) noexcept nogil
+
+cdef void* memory_map(size_t size) noexcept nogil                         # zero-filled, page-aligned
+cdef void* memory_map_resize(void* memory, size_t size, size_t new_size) noexcept nogil
+cdef void memory_unmap(void* memory, size_t size) noexcept nogil
+
+cdef void* memory_array_new(size_t size) noexcept nogil                   # zero-filled
+cdef void memory_array_free(void* array, size_t size) noexcept nogil
+# Bytes of all arrays of the process (atomic, relaxed); retired ones count until they are freed.
+cdef uint64_t memory_array_bytes() noexcept nogil
+
+cdef void memory_fail_after(uint64_t count) noexcept nogil
+cdef void memory_fail_never() noexcept nogil

@@ -1,0 +1,125 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""The system's memory, with a switch that makes it fail. See memory.pxd.
+
+Huge pages are declined for what is mapped here: a table grows in slices, and zeroing 2 MiB at the first touch of each
+would be a pause, as would be the memory that is resident and never used.
+"""
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+
+from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_relaxed_u64, store_relaxed_u64, unlikely
+
+cdef extern from *:
+    """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE 1
+    #endif
+    #include <sys/mman.h>
+    static void* kvcy_map(size_t size) {
+        void* memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED) return NULL;
+    #ifdef MADV_NOHUGEPAGE
+        (void) madvise(memory, size, MADV_NOHUGEPAGE);
+    #endif
+        return memory;
+    }
+    static void* kvcy_map_resize(void* memory, size_t size, size_t new_size) {
+    #ifdef MREMAP_MAYMOVE
+        void* moved = mremap(memory, size, new_size, MREMAP_MAYMOVE);
+        return moved == MAP_FAILED ? NULL : moved;
+    #else
+        void* moved = kvcy_map(new_size);
+        if (moved == NULL) return NULL;
+        memcpy(moved, memory, size < new_size ? size : new_size);
+        (void) munmap(memory, size);
+        return moved;
+    #endif
+    }
+    #define kvcy_unmap(memory, size) ((void) munmap((memory), (size)))
+    """
+    void* kvcy_map(size_t size) nogil
+    void* kvcy_map_resize(void* memory, size_t size, size_t new_size) nogil
+    void kvcy_unmap(void* memory, size_t size) nogil
+
+cdef uint64_t array_bytes        # atomic
+cdef uint64_t fail_countdown     # atomic; 0: never fails; n: n - 1 allocations succeed, then all fail
+
+
+cdef inline bint allowed() noexcept nogil:
+    """Whether the next allocation may succeed; counts it. The countdown is meant for tests with one thread."""
+    cdef uint64_t countdown = load_relaxed_u64(&fail_countdown)
+    if not unlikely(countdown != 0):
+        return True
+    if countdown == 1:
+        return False
+    store_relaxed_u64(&fail_countdown, countdown - 1)
+    return True
+
+
+cdef void* memory_new(size_t size) noexcept nogil:
+    invariant(size > 0)
+    return malloc(size) if allowed() else NULL
+
+
+cdef void* memory_new_zeroed(size_t size) noexcept nogil:
+    invariant(size > 0)
+    return calloc(1, size) if allowed() else NULL
+
+
+cdef void* memory_resize(void* memory, size_t size) noexcept nogil:
+    invariant(size > 0)
+    return realloc(memory, size) if allowed() else NULL
+
+
+cdef void memory_free(void* memory) noexcept nogil:
+    free(memory)
+
+
+cdef void* memory_map(size_t size) noexcept nogil:
+    invariant(size > 0)
+    return kvcy_map(size) if allowed() else NULL
+
+
+cdef void* memory_map_resize(void* memory, size_t size, size_t new_size) noexcept nogil:
+    invariant(memory != NULL)
+    invariant(size > 0 and new_size > 0)
+    return kvcy_map_resize(memory, size, new_size) if allowed() else NULL
+
+
+cdef void memory_unmap(void* memory, size_t size) noexcept nogil:
+    invariant(memory != NULL)
+    kvcy_unmap(memory, size)
+
+
+cdef void* memory_array_new(size_t size) noexcept nogil:
+    cdef void* array
+    if size >= MEMORY_MAP_BYTES_MIN:
+        array = memory_map(size)
+    else:
+        array = memory_new_zeroed(size)
+    if array != NULL:
+        add_relaxed_u64(&array_bytes, size)
+    return array
+
+
+cdef void memory_array_free(void* array, size_t size) noexcept nogil:
+    if array == NULL:
+        return
+    invariant(load_relaxed_u64(&array_bytes) >= size)
+    add_relaxed_u64(&array_bytes, 0 - <uint64_t> size)
+    if size >= MEMORY_MAP_BYTES_MIN:
+        memory_unmap(array, size)
+    else:
+        memory_free(array)
+
+
+cdef uint64_t memory_array_bytes() noexcept nogil:
+    return load_relaxed_u64(&array_bytes)
+
+
+cdef void memory_fail_after(uint64_t count) noexcept nogil:
+    store_relaxed_u64(&fail_countdown, count + 1)
+
+
+cdef void memory_fail_never() noexcept nogil:
+    store_relaxed_u64(&fail_countdown, 0)
