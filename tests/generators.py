@@ -1,16 +1,19 @@
 """Seeded random commands, for tests that compare two servers.
 
-A family is a function `family(random, count) -> Iterator[list[bytes]]`: `count` commands on a small common pool of keys,
-most of them legal, some not. FAMILIES lists them, `mixed` draws from several. The same seed gives the same commands.
+A family is a function `family(random, count) -> Iterator[list[bytes]]`: `count` commands on a small common pool of
+keys, most of them legal, some not. FAMILIES lists them, by their share; `mixed` draws from several. The same seed gives
+the same commands.
 
-Replies can be compared byte for byte, with `same_reply` for the few that show the clock. To keep the rest free of it, no
-expiry falls into the time of a test: what expires does so at once or much later, and no two expiries are close.
+Replies can be compared byte for byte, with `same_reply` for the few that show the clock. To keep the rest free of it,
+no expiry falls into the time of a test: what expires does so at once or much later, and no two expiries are close.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
+
+import resp
 
 Family = Callable[[Random, int], Iterator[list[bytes]]]
 
@@ -23,6 +26,19 @@ SIZES = (0, 1, 2, 7, 31, 32, 44, 45, 100, 511, 1000, 2030, 2047, 2048, 2049, 410
 
 # Integer replies that depend on when the command ran, and by how much they may differ.
 TIMED_UNITS = {b"TTL": 60, b"EXPIRETIME": 60, b"PTTL": 60_000, b"PEXPIRETIME": 60_000}
+
+# Array replies whose order is the server's own.
+UNORDERED = (b"KEYS", b"SCAN")
+
+# Replies that depend on chance, memory or the clock: only their kind is compared.
+UNCOMPARED = (b"RANDOMKEY", b"MEMORY", b"OBJECT IDLETIME")
+
+# Intended differences: kvcy tells encodings and references from a value's bytes. So it says "int" of an integer that
+# INCRBYFLOAT made, where Redis says "embstr", and takes a small integer for shared where COPY made Redis's a new one.
+INTENDED = {
+    b"OBJECT ENCODING": {b"$3\r\nint\r\n", b"$6\r\nembstr\r\n"},
+    b"OBJECT REFCOUNT": {b":1\r\n", b":2147483647\r\n"},
+}
 
 FAR_S = 4_102_444_800  # the year 2100
 
@@ -205,7 +221,101 @@ def expiry(random: Random, count: int) -> Iterator[list[bytes]]:
         yield command
 
 
-FAMILIES: tuple[Family, ...] = (strings, expiry)
+def database(random: Random) -> bytes:
+    """A database number, mostly one of the first, sometimes a bad one."""
+    if random.random() < 0.1:
+        return random.choice((b"16", b"-1", b"abc", b"", b"01", b"2147483648", b"9223372036854775808"))
+    return b"%d" % random.choice((0, 0, 1, 1, 2, 15))
+
+
+def copy_options(random: Random) -> list[bytes]:
+    """Options of COPY in any order."""
+    words: list[bytes] = []
+    for _ in range(random.choice((0, 0, 1, 1, 2, 3))):
+        words += random.choice(([spelled(random, b"REPLACE")], [spelled(random, b"DB"), database(random)]))
+    if random.random() < 0.05:
+        words.append(random.choice((b"DB", b"FOO", b"")))
+    return words
+
+
+def pattern(random: Random) -> bytes:
+    """A glob pattern that matches some of the common keys, or nothing."""
+    if random.random() < 0.5:
+        return random.choice(PATTERNS)
+    return bytes(random.choice(b"key:12*?[]-^\\") for _ in range(random.randrange(8)))
+
+
+def scan_options(random: Random) -> list[bytes]:
+    """A whole walk in one call (no other could be compared), with MATCH and TYPE in any order, or a bad option."""
+    groups = [[spelled(random, b"COUNT"), b"100000"]]
+    if random.random() < 0.5:
+        groups.append([spelled(random, b"MATCH"), pattern(random)])
+    if random.random() < 0.4:
+        groups.append([spelled(random, b"TYPE"), random.choice((b"string", b"STRING", b"list", b"foo", b""))])
+    if random.random() < 0.2:
+        groups.append(random.choice(([b"COUNT", b"0"], [b"COUNT", b"x"], [b"MATCH"], [b"FOO", b"1"], [b"COUNT"])))
+    random.shuffle(groups)
+    return [word for group in groups for word in group]
+
+
+def key_command(random: Random) -> list[bytes]:
+    """One command of the key families."""
+    name = random.choice(KEY_NAMES)
+    if name in (b"DEL", b"UNLINK", b"EXISTS", b"TOUCH"):
+        return [name, *(key(random) for _ in range(random.randrange(1, 5)))]
+    if name in (b"RENAME", b"RENAMENX"):
+        return [name, key(random), key(random)]
+    if name == b"COPY":
+        return [name, key(random), key(random), *copy_options(random)]
+    if name == b"MOVE":
+        return [name, key(random), database(random)]
+    if name == b"KEYS":
+        return [name, pattern(random)]
+    if name == b"SCAN":
+        cursor = random.choice((b"x", b" 1", b"1.5", b"18446744073709551616")) if random.random() < 0.1 else b"0"
+        return [name, cursor, *scan_options(random)]
+    if name == b"OBJECT":
+        words = (b"ENCODING", b"ENCODING", b"REFCOUNT", b"IDLETIME", b"FREQ", b"FOO")
+        return [name, spelled(random, random.choice(words)), key(random)]
+    if name == b"MEMORY":
+        options = random.choice(([], [], [b"SAMPLES", b"5"], [b"SAMPLES", b"-1"], [b"SAMPLES", b"x"], [b"FOO"]))
+        return [name, spelled(random, b"USAGE"), key(random), *options]
+    return [name, key(random)] if name == b"TYPE" else [name]
+
+
+KEY_NAMES = (
+    *(b"DEL", b"UNLINK", b"EXISTS", b"EXISTS", b"TYPE", b"TYPE", b"TOUCH", b"RENAME", b"RENAMENX", b"COPY", b"COPY"),
+    *(b"MOVE", b"KEYS", b"SCAN", b"RANDOMKEY", b"DBSIZE", b"OBJECT", b"OBJECT", b"MEMORY"),
+)
+PATTERNS = (b"*", b"key:*", b"key:?", b"key:[0-3]", b"key:1[^0-4]", b"*1*", b"long*", b"**", b"", b"key:1", b"[a-z]*:?")
+
+
+def keys(random: Random, count: int) -> Iterator[list[bytes]]:
+    """Commands on keys whatever they hold."""
+    for _ in range(count):
+        command = key_command(random)
+        command[0] = spelled(random, command[0])
+        if random.random() < 0.01:
+            command.append(b"extra")
+        yield command
+
+
+def databases(random: Random, count: int) -> Iterator[list[bytes]]:
+    """Commands on whole databases; few of them remove everything."""
+    for _ in range(count):
+        draw = random.random()
+        if draw < 0.45:
+            yield [spelled(random, b"SELECT"), database(random)]
+        elif draw < 0.7:
+            yield [spelled(random, b"SWAPDB"), database(random), database(random)]
+        elif draw < 0.98:
+            yield [spelled(random, b"DBSIZE")]
+        else:
+            options = random.choice(([], [b"ASYNC"], [b"sync"], [b"FOO"], [b"ASYNC", b"SYNC"]))
+            yield [spelled(random, random.choice((b"FLUSHDB", b"FLUSHALL"))), *options]
+
+
+FAMILIES: tuple[Family, ...] = (strings, strings, strings, expiry, expiry, keys, keys, keys, databases)
 
 
 def mixed(random: Random, count: int, families: Sequence[Family] = FAMILIES) -> Iterator[list[bytes]]:
@@ -216,11 +326,27 @@ def mixed(random: Random, count: int, families: Sequence[Family] = FAMILIES) -> 
 
 
 def same_reply(command: Sequence[bytes], ours: bytes, theirs: bytes) -> bool:
-    """Whether two raw replies to the command are the same but for what the clock explains."""
+    """Whether two raw replies to the command are the same but for what may differ: the clock, the order, the memory."""
     if ours == theirs:
         return True
-    unit = TIMED_UNITS.get(command[0].upper())
+    name = command[0].upper()
+    if name == b"OBJECT":
+        name += b" " + command[1].upper()
+    if name in UNCOMPARED and ours[:1] == theirs[:1] and ours[:1] != b"-":
+        return (ours[:2] == b"$-") == (theirs[:2] == b"$-")
+    if {ours, theirs} == INTENDED.get(name):
+        return True
+    if name in UNORDERED and ours[:1] == theirs[:1] == b"*":
+        return unordered(ours) == unordered(theirs)
+    unit = TIMED_UNITS.get(name)
     if unit is None or ours[:1] != b":" or theirs[:1] != b":":
         return False
     mine, other = int(ours[1:]), int(theirs[1:])
     return mine > 0 and other > 0 and abs(mine - other) <= unit
+
+
+def unordered(reply: bytes) -> list[object]:
+    """An array of bulk strings, or a cursor and such an array, without its order."""
+    return sorted(
+        (unordered(part) if part[:1] == b"*" else part for part in resp.elements(reply.split(b"\r\n", 1)[1])), key=repr
+    )

@@ -115,7 +115,9 @@ def test_a_pattern_of_many_stars_needs_no_stack() -> None:
     assert not probe.match(b"*?" * 100_001, b"a" * 100_000)
 
 
-@pytest.mark.parametrize(("pattern", "literal"), [(b"", True), (b"a]-^", True), (b"a*", False), (b"?", False),
-                                                  (b"[a", False), (b"a\\b", False)])
+@pytest.mark.parametrize(
+    ("pattern", "literal"),
+    [(b"", True), (b"a]-^", True), (b"a*", False), (b"?", False), (b"[a", False), (b"a\\b", False)],
+)
 def test_is_literal(pattern: bytes, literal: bool) -> None:
     assert probe.is_literal(pattern) is literal
