@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kvcy.server.replies import Encoded, Error, Reply, Simple, Verbatim, encode
+from kvcy.server.replies import Encoded, Error, Reply, Set, Simple, Verbatim, encode
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from kvcy.server.replies import Encoded, Error, Reply, Simple, Verbatim, encode
         ([], b"*0\r\n", b"*0\r\n"),
         ([1, [b"x", None]], b"*2\r\n:1\r\n*2\r\n$1\r\nx\r\n$-1\r\n", b"*2\r\n:1\r\n*2\r\n$1\r\nx\r\n_\r\n"),
         ({"a": 1}, b"*2\r\n$1\r\na\r\n:1\r\n", b"%1\r\n$1\r\na\r\n:1\r\n"),
-        ({"a"}, b"*1\r\n$1\r\na\r\n", b"~1\r\n$1\r\na\r\n"),
+        (Set(["a"]), b"*1\r\n$1\r\na\r\n", b"~1\r\n$1\r\na\r\n"),
     ],
 )
 def test_encode(reply: Reply, resp2: bytes, resp3: bytes) -> None:

@@ -2,7 +2,7 @@
 
     None            null               int     integer (64 bits)       bool    boolean (RESP2: 1 or 0)
     str, bytes      bulk string        float   double (RESP2: bulk)    list    array
-    dict            map (RESP2: array) set     set (RESP2: array)      Simple, Error, Verbatim, Encoded: as named
+    dict            map (RESP2: array) Set     set (RESP2: array)      Simple, Error, Verbatim, Encoded: as named
 Text is UTF-8 with surrogateescape, so bytes that came in through options go out as they were.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -38,6 +37,13 @@ class Verbatim:
 
 
 @dataclass(frozen=True)
+class Set:
+    """A set, in the order given; an array in RESP2."""
+
+    items: Sequence[Reply]
+
+
+@dataclass(frozen=True)
 class Encoded:
     """A reply that is encoded already."""
 
@@ -45,8 +51,8 @@ class Encoded:
 
 
 Reply: TypeAlias = (
-    "bool | int | float | str | bytes | Simple | Error | Verbatim | Encoded | Sequence[Reply]"
-    " | Mapping[str, Reply] | Mapping[bytes, Reply] | AbstractSet[str] | None"
+    "bool | int | float | str | bytes | Simple | Error | Verbatim | Set | Encoded"
+    " | Sequence[Reply] | Mapping[str, Reply] | Mapping[bytes, Reply] | None"
 )
 
 OK = Simple("OK")
@@ -100,9 +106,10 @@ def _encode_many(out: bytearray, reply: Reply, resp3: bool) -> None:
         for name, value in reply.items():
             _encode(out, name, resp3)
             _encode(out, value, resp3)
-    elif isinstance(reply, (AbstractSet, Sequence)):
-        out += b"%c%d\r\n" % (b"~" if resp3 and isinstance(reply, AbstractSet) else b"*", len(reply))
-        for item in reply:
+    elif isinstance(reply, Set | Sequence):
+        items = reply.items if isinstance(reply, Set) else reply
+        out += b"%c%d\r\n" % (b"~" if resp3 and isinstance(reply, Set) else b"*", len(items))
+        for item in items:
             _encode(out, item, resp3)
     else:
         raise TypeError(f"no reply can be made of {type(reply).__name__}")

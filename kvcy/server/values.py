@@ -179,27 +179,6 @@ class Words(Kind[tuple[str, ...]]):
         return [" ".join(map(quote_word, value)) if value else '""']
 
 
-class Percentiles(Kind[tuple[float, ...]]):
-    """Percentiles between 0 and 100, for INFO latencystats."""
-
-    several = True
-
-    def parse(self, words: Sequence[str], old: tuple[float, ...]) -> tuple[float, ...]:
-        try:
-            values = tuple(float(word) for part in words for word in part.split())
-        except ValueError:
-            values = (-1.0,)
-        if not all(0.0 <= value <= 100.0 for value in values):
-            raise ValueError("Invalid latency-tracking-info-percentiles parameters")
-        return values
-
-    def format(self, value: tuple[float, ...]) -> str:
-        return " ".join(f"{one:.17g}" for one in value)
-
-    def lines(self, value: tuple[float, ...]) -> list[str]:
-        return [self.format(value) or '""']
-
-
 class SavePoint(NamedTuple):
     seconds: int
     changes: int

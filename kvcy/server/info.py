@@ -1,0 +1,268 @@
+"""INFO: facts and statistics in Redis's sections and field names.
+
+A section is a function from the server's state to (field, value) pairs. Fields that stand for something kvcy does not
+have (replicas, scripts, pub/sub) are there with the value that says "none", where tools read them.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from kvcy import __version__
+from kvcy.server.context import Context, ServerState
+from kvcy.server.replies import Reply, Verbatim
+from kvcy.version import REDIS_VERSION
+
+Field = tuple[str, object]
+
+
+def server(state: ServerState) -> Iterable[Field]:
+    now_s = state.clock()
+    uptime_s = max(int(now_s - state.started_s), 0)
+    options = state.config.options
+    return [
+        ("redis_version", REDIS_VERSION),
+        ("kvcy_version", __version__),
+        ("redis_git_sha1", "00000000"),
+        ("redis_git_dirty", 0),
+        ("redis_build_id", "0"),
+        ("redis_mode", "standalone"),
+        ("os", f"{platform.system()} {platform.release()} {platform.machine()}"),
+        ("arch_bits", 64 if sys.maxsize > 2**32 else 32),
+        ("monotonic_clock", "POSIX clock_gettime"),
+        ("multiplexing_api", "epoll"),
+        ("process_id", os.getpid()),
+        ("process_supervised", options.supervised),
+        ("run_id", state.run_id),
+        ("tcp_port", options.port),
+        ("server_time_usec", int(now_s * 1_000_000)),
+        ("uptime_in_seconds", uptime_s),
+        ("uptime_in_days", uptime_s // 86400),
+        ("hz", options.hz),
+        ("configured_hz", options.hz),
+        ("lru_clock", int(now_s) & 0xFFFFFF),
+        ("executable", sys.executable),
+        ("config_file", state.config.path or ""),
+        ("io_threads_active", int(options.io_threads > 1)),
+    ]
+
+
+def clients(state: ServerState) -> Iterable[Field]:
+    totals = state.native.totals()
+    return [
+        ("connected_clients", totals["clients"]),
+        ("cluster_connections", 0),
+        ("maxclients", state.config.options.maxclients),
+        ("client_recent_max_input_buffer", totals["input_bytes_max"]),
+        ("client_recent_max_output_buffer", totals["output_bytes_max"]),
+        ("blocked_clients", 0),
+        ("tracking_clients", 0),
+        ("clients_in_timeout_table", 0),
+    ]
+
+
+def resident_bytes() -> int:
+    """The process's resident memory; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def human(size_bytes: int) -> str:
+    """A size as people read it, in Redis's form: 919.25K."""
+    if size_bytes < 1024:
+        return f"{size_bytes}B"
+    value = float(size_bytes)
+    for unit in "KMGTP":
+        value /= 1024
+        if value < 1024 or unit == "P":
+            break
+    return f"{value:.2f}{unit}"
+
+
+def memory(state: ServerState) -> Iterable[Field]:
+    totals = state.native.totals()
+    used, clients_bytes = totals["memory_bytes"], totals["clients_bytes"]
+    state.memory_peak_bytes = peak = max(state.memory_peak_bytes, used)
+    resident = resident_bytes()
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = state.config.options.maxmemory
+    overhead = min(used, state.memory_start_bytes + clients_bytes)
+    dataset = used - overhead
+    ratio = resident / used if used else 0.0
+    return [
+        ("used_memory", used),
+        ("used_memory_human", human(used)),
+        ("used_memory_rss", resident),
+        ("used_memory_rss_human", human(resident)),
+        ("used_memory_peak", peak),
+        ("used_memory_peak_human", human(peak)),
+        ("used_memory_peak_perc", f"{100 * used / peak if peak else 100:.2f}%"),
+        ("used_memory_overhead", overhead),
+        ("used_memory_startup", state.memory_start_bytes),
+        ("used_memory_dataset", dataset),
+        ("used_memory_dataset_perc", f"{100 * dataset / max(used - state.memory_start_bytes, 1):.2f}%"),
+        ("total_system_memory", total),
+        ("total_system_memory_human", human(total)),
+        ("maxmemory", limit),
+        ("maxmemory_human", human(limit)),
+        ("maxmemory_policy", state.config.options.maxmemory_policy),
+        ("mem_fragmentation_ratio", f"{ratio:.2f}"),
+        ("mem_fragmentation_bytes", resident - used),
+        ("mem_not_counted_for_evict", 0),
+        ("mem_clients_slaves", 0),
+        ("mem_clients_normal", clients_bytes),
+        ("mem_aof_buffer", 0),
+        ("mem_allocator", "kvcy"),
+        ("active_defrag_running", 0),
+        ("lazyfree_pending_objects", 0),
+        ("lazyfreed_objects", 0),
+    ]
+
+
+def persistence(state: ServerState) -> Iterable[Field]:
+    return [
+        ("loading", 0),
+        ("async_loading", 0),
+        ("rdb_changes_since_last_save", state.native.totals()["changes"]),
+        ("rdb_bgsave_in_progress", 0),
+        ("rdb_last_save_time", int(state.started_s)),
+        ("rdb_last_bgsave_status", "ok"),
+        ("rdb_last_bgsave_time_sec", -1),
+        ("rdb_current_bgsave_time_sec", -1),
+        ("aof_enabled", 0),
+        ("aof_rewrite_in_progress", 0),
+        ("aof_rewrite_scheduled", 0),
+        ("aof_last_rewrite_time_sec", -1),
+        ("aof_current_rewrite_time_sec", -1),
+        ("aof_last_bgrewrite_status", "ok"),
+        ("aof_last_write_status", "ok"),
+    ]
+
+
+def stats(state: ServerState) -> Iterable[Field]:
+    totals = state.native.totals()
+    commands_rate, in_rate, out_rate = state.rates.per_second()
+    return [
+        ("total_connections_received", totals["connections"]),
+        ("total_commands_processed", totals["commands"]),
+        ("instantaneous_ops_per_sec", round(commands_rate)),
+        ("total_net_input_bytes", totals["bytes_in"]),
+        ("total_net_output_bytes", totals["bytes_out"]),
+        ("instantaneous_input_kbps", f"{in_rate / 1024:.2f}"),
+        ("instantaneous_output_kbps", f"{out_rate / 1024:.2f}"),
+        ("rejected_connections", totals["rejected_connections"]),
+        ("sync_full", 0),
+        ("sync_partial_ok", 0),
+        ("sync_partial_err", 0),
+        ("expired_keys", totals["expired_keys"]),
+        ("evicted_keys", 0),
+        ("evicted_clients", 0),
+        ("keyspace_hits", totals["hits"]),
+        ("keyspace_misses", totals["misses"]),
+        ("pubsub_channels", 0),
+        ("pubsub_patterns", 0),
+        ("pubsubshard_channels", 0),
+        ("latest_fork_usec", 0),
+        ("total_forks", 0),
+        ("total_error_replies", totals["errors"]),
+        ("acl_access_denied_auth", totals["auth_failures"]),
+    ]
+
+
+def replication(state: ServerState) -> Iterable[Field]:
+    return [
+        ("role", "master"),
+        ("connected_slaves", 0),
+        ("master_failover_state", "no-failover"),
+        ("master_replid", state.run_id),
+        ("master_replid2", "0" * 40),
+        ("master_repl_offset", 0),
+        ("second_repl_offset", -1),
+        ("repl_backlog_active", 0),
+        ("repl_backlog_size", 0),
+        ("repl_backlog_first_byte_offset", 0),
+        ("repl_backlog_histlen", 0),
+    ]
+
+
+def cpu(state: ServerState) -> Iterable[Field]:
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return [
+        ("used_cpu_sys", f"{own.ru_stime:.6f}"),
+        ("used_cpu_user", f"{own.ru_utime:.6f}"),
+        ("used_cpu_sys_children", f"{children.ru_stime:.6f}"),
+        ("used_cpu_user_children", f"{children.ru_utime:.6f}"),
+    ]
+
+
+def commandstats(state: ServerState) -> Iterable[Field]:
+    for use in state.native.uses():
+        each = use.usec / use.calls if use.calls else 0.0
+        yield (
+            f"cmdstat_{use.name}",
+            f"calls={use.calls},usec={round(use.usec)},usec_per_call={each:.2f},"
+            f"rejected_calls={use.rejected},failed_calls={use.failed}",
+        )
+
+
+def cluster(state: ServerState) -> Iterable[Field]:
+    return [("cluster_enabled", 0)]
+
+
+def keyspace(state: ServerState) -> Iterable[Field]:
+    for number, (keys, volatile) in enumerate(state.native.databases()):
+        if keys:
+            yield f"db{number}", f"keys={keys},expires={volatile},avg_ttl=0"
+
+
+def nothing(state: ServerState) -> Iterable[Field]:
+    return []
+
+
+SECTIONS: dict[str, Callable[[ServerState], Iterable[Field]]] = {
+    "Server": server,
+    "Clients": clients,
+    "Memory": memory,
+    "Persistence": persistence,
+    "Stats": stats,
+    "Replication": replication,
+    "CPU": cpu,
+    "Modules": nothing,
+    "Commandstats": commandstats,
+    "Errorstats": nothing,
+    "Latencystats": nothing,
+    "Cluster": cluster,
+    "Keyspace": keyspace,
+}
+NOT_BY_DEFAULT = frozenset({"Commandstats", "Latencystats"})
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """The sections that these arguments ask for, in the fixed order; unknown names ask for nothing."""
+    wanted = {name.lower() for name in names} or {"default"}
+    if wanted & {"all", "everything"}:
+        return [title for title in SECTIONS if title != "Modules" or "everything" in wanted or "modules" in wanted]
+    return [
+        title for title in SECTIONS if title.lower() in wanted or ("default" in wanted and title not in NOT_BY_DEFAULT)
+    ]
+
+
+def text(state: ServerState, names: Sequence[str]) -> str:
+    """INFO's text."""
+    parts = []
+    for title in chosen(names):
+        lines = [f"# {title}", *(f"{name}:{value}" for name, value in SECTIONS[title](state))]
+        parts.append("".join(line + "\r\n" for line in lines))
+    return "\r\n".join(parts)
+
+
+async def info(context: Context, args: Sequence[bytes]) -> Reply:
+    return Verbatim(text(context.server, [arg.decode("utf-8", "surrogateescape") for arg in args]))
