@@ -206,11 +206,8 @@ def cpu(state: ServerState) -> Iterable[Field]:
 def commandstats(state: ServerState) -> Iterable[Field]:
     for use in state.native.uses():
         each = use.usec / use.calls if use.calls else 0.0
-        yield (
-            f"cmdstat_{use.name}",
-            f"calls={use.calls},usec={round(use.usec)},usec_per_call={each:.2f},"
-            f"rejected_calls={use.rejected},failed_calls={use.failed}",
-        )
+        value = f"calls={use.calls},usec={round(use.usec)},usec_per_call={each:.2f}"
+        yield f"cmdstat_{use.name}", f"{value},rejected_calls={use.rejected},failed_calls={use.failed}"
 
 
 def cluster(state: ServerState) -> Iterable[Field]:
