@@ -1,0 +1,156 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""protocol/parser.pxd for the tests: a parser fed as a carrier feeds it."""
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from kvcy.engine.block cimport Bytes, block_bytes_total
+from kvcy.engine.memory cimport memory_fail_after, memory_fail_never
+from kvcy.protocol.arguments cimport (
+    ARGUMENTS_KEPT_MAX, PARSE_COMMAND, PARSE_ERROR, PARSE_NO_MEMORY, Arguments, ParseResult, arguments_clear,
+    arguments_close, arguments_init)
+from kvcy.protocol.parser cimport (
+    Parser, parser_close, parser_fill_room, parser_filled, parser_init, parser_memory_bytes, parser_next)
+
+KEPT_MAX = ARGUMENTS_KEPT_MAX
+PARSER_SIZE = sizeof(Parser)
+
+
+class ParseError(Exception):
+    """The parser said PARSE_ERROR."""
+
+
+class OutOfMemory(Exception):
+    """The parser said PARSE_NO_MEMORY."""
+
+
+def block_bytes() -> int:
+    return block_bytes_total()
+
+
+def fail_after(uint64_t count) -> None:
+    memory_fail_after(count)
+
+
+def fail_never() -> None:
+    memory_fail_never()
+
+
+cdef class ParserProbe:
+    """Keeps what the parser does not consume, and hands it in again in a new buffer of exactly the size each time."""
+    cdef Parser parser
+    cdef Arguments arguments
+    cdef readonly bytes rest
+    cdef readonly list commands          # lists of bytes
+    cdef readonly list apart             # for each command, which arguments came in blocks
+    cdef public bint direct              # while filling, put bytes where parser_fill_room says
+
+    def __cinit__(self, *, authenticated=True, bulk_bytes_max=None, direct=False):
+        parser_init(&self.parser)
+        arguments_init(&self.arguments)
+        self.parser.authenticated = authenticated
+        if bulk_bytes_max is not None:
+            self.parser.bulk_bytes_max = bulk_bytes_max
+        self.rest = b""
+        self.commands = []
+        self.apart = []
+        self.direct = direct
+
+    def __dealloc__(self):
+        parser_close(&self.parser)
+        arguments_close(&self.arguments)
+
+    @property
+    def filling(self) -> bool:
+        return self.parser.filling != NULL
+
+    @property
+    def memory_bytes(self) -> int:
+        return parser_memory_bytes(&self.parser)
+
+    @property
+    def capacity(self) -> int:
+        return self.arguments.capacity
+
+    def close(self) -> None:
+        parser_close(&self.parser)
+
+    def feed(self, bytes data) -> None:
+        """Takes bytes in as one recv would bring them; commands go to `commands`."""
+        cdef size_t room = 0, part, done = 0
+        cdef char* to
+        while self.direct and self.parser.filling != NULL and done < <size_t> len(data):
+            assert not self.rest
+            to = parser_fill_room(&self.parser, &room)
+            if to == NULL:
+                assert room == 1
+                raise OutOfMemory
+            assert room > 0
+            part = min(room, len(data) - done)
+            memcpy(to, <const char*> data + done, part)
+            parser_filled(&self.parser, part)
+            done += part
+        self.parse(self.rest + data[done:])
+
+    cdef parse(self, bytes data):
+        cdef size_t size = len(data), offset = 0
+        cdef uint32_t first = 0, argc = 0, i
+        cdef ParseResult result
+        cdef Bytes* entry
+        cdef char* base = <char*> malloc(size + 1)
+        memcpy(base, <const char*> data, size)
+        try:
+            while True:
+                with nogil:
+                    result = parser_next(&self.parser, base, size, &offset, &self.arguments, &first, &argc)
+                assert offset <= size
+                if result != PARSE_COMMAND:
+                    break
+                assert first + argc <= self.arguments.count
+                self.commands.append(
+                    [self.arguments.at[i].data[:self.arguments.at[i].size] for i in range(first, first + argc)])
+                self.apart.append([i - first for i in range(first, first + argc) if self.arguments.at[i].block != NULL])
+                for i in range(first, first + argc):
+                    entry = self.arguments.at + i
+                    if entry.block != NULL:
+                        assert entry.data == entry.block.data and entry.size == entry.block.size
+                        assert entry.block.references == 1
+        finally:
+            arguments_clear(&self.arguments)
+            self.rest = data[offset:]
+            memset(base, 0x55, size + 1)
+            free(base)
+        if self.parser.filling != NULL:
+            assert not self.rest
+        if result == PARSE_ERROR:
+            raise ParseError(self.parser.error[:].decode("latin-1"))
+        if result == PARSE_NO_MEMORY:
+            raise OutOfMemory
+
+
+def nanoseconds_per_command(bytes data, int rounds, uint32_t batch) -> float:
+    """Parses `data` over and over in C, clearing the arguments every `batch` commands."""
+    cdef Parser parser
+    cdef Arguments arguments
+    cdef const char* base = data
+    cdef size_t size = len(data), offset
+    cdef uint32_t first = 0, argc = 0
+    cdef uint64_t commands = 0
+    cdef timespec before, after
+    cdef int i
+    parser_init(&parser)
+    arguments_init(&arguments)
+    clock_gettime(CLOCK_MONOTONIC, &before)
+    with nogil:
+        for i in range(rounds):
+            offset = 0
+            while parser_next(&parser, base, size, &offset, &arguments, &first, &argc) == PARSE_COMMAND:
+                commands += 1
+                if commands % batch == 0:
+                    arguments_clear(&arguments)
+            arguments_clear(&arguments)
+    clock_gettime(CLOCK_MONOTONIC, &after)
+    arguments_close(&arguments)
+    parser_close(&parser)
+    return ((after.tv_sec - before.tv_sec) * 1e9 + (after.tv_nsec - before.tv_nsec)) / commands
