@@ -13,7 +13,7 @@ from kvcy.engine.block cimport block_bytes_total, block_new, block_release, bloc
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_INLINE_MAX, ENTRY_VALUE_APART, TYPE_STRING, entry_expire_ms, entry_flags,
     entry_key, entry_type, entry_value, entry_value_block)
-from kvcy.engine.arena cimport Page, arena_at
+from kvcy.engine.arena cimport arena_at, arena_hint
 from kvcy.engine.lru cimport lru_touch
 from kvcy.engine.pages cimport pool_close, pool_init
 from kvcy.engine.partition cimport (
@@ -37,8 +37,6 @@ cdef extern from *:
     """
     Partition* load_partition "KVCY_LOAD_POINTER"(Partition* const*) nogil
     void store_partition "KVCY_STORE_POINTER"(Partition**, Partition*) nogil
-    Page* load_pages "KVCY_LOAD_POINTER"(Page* const*) nogil
-    char* load_base "KVCY_LOAD_POINTER"(char* const*) nogil
 
 
 # --- life
@@ -176,8 +174,7 @@ cdef void keyspace_prefetch_slot(const Keyspace* keyspace, int database, const K
 cdef void keyspace_prefetch_entry(const Keyspace* keyspace, int database, const Key* key) noexcept nogil:
     cdef const Partition* partition = load_partition(&keyspace.shards[key.shard].partitions[database])
     cdef const Slot* slot
-    cdef Page* pages
-    cdef const char* base
+    cdef const char* cell
     cdef uint32_t handle, i
     if partition == NULL:
         return
@@ -189,11 +186,10 @@ cdef void keyspace_prefetch_entry(const Keyspace* keyspace, int database, const 
         if handle == 0 or load_relaxed_u32(&slot.bits) > key.bits:
             return
         if load_relaxed_u32(&slot.bits) == key.bits:
-            pages = load_pages(&partition.arena.pages)
-            base = load_base(&pages[handle >> 13].base)
-            if base != NULL:
-                prefetch(base + (<size_t> (handle & 8191) << 3))
-                prefetch(base + (<size_t> (handle & 8191) << 3) + 64)
+            cell = <const char*> arena_hint(&partition.arena, handle)
+            if cell != NULL:
+                prefetch(cell)
+                prefetch(cell + 64)
             return
         slot += 1
 
@@ -704,6 +700,10 @@ cdef Entry* keyspace_random_in(Access* access, uint32_t shard, uint64_t random) 
 
 # --- upkeep
 
+cdef uint32_t bits_of_key(const void* keyspace, const char* key, size_t size) noexcept nogil:
+    return keyspace_key(<const Keyspace*> keyspace, key, size).bits
+
+
 cdef bint keyspace_upkeep(Keyspace* keyspace, int64_t now_ms, uint32_t slices) noexcept nogil:
     cdef Shard* shard
     cdef Partition* partition
@@ -717,7 +717,7 @@ cdef bint keyspace_upkeep(Keyspace* keyspace, int64_t now_ms, uint32_t slices) n
             partition = shard.partitions[database]
             if partition != NULL:
                 more |= table_migrate(&partition.table, 4096)
-                more |= partition_compact(partition)
+                more |= partition_compact(partition, bits_of_key, keyspace)
         shard_unlock(keyspace, keyspace.upkeep_shard, True)
     more |= quiet_reclaim(64) > 0
     return more

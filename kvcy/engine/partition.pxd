@@ -45,8 +45,9 @@ cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil
 cdef LruList* partition_list(Partition* partition, const Entry* entry) noexcept nogil
 # Memory of the entry's cell and blocks, without its slot.
 cdef uint64_t partition_entry_bytes(const Partition* partition, const Entry* entry, uint32_t handle) noexcept nogil
-# Moves entries out of one sparsely used page; true when there may be more to do.
-cdef bint partition_compact(Partition* partition) noexcept nogil
+# Moves entries out of one sparsely used page; true when there may be more to do. `bits_of` gives a key's hash bits.
+ctypedef uint32_t (*BitsOf)(const void* context, const char* key, size_t size) noexcept nogil
+cdef bint partition_compact(Partition* partition, BitsOf bits_of, const void* context) noexcept nogil
 
 cdef inline Entry* partition_entry(const Partition* partition, const Slot* slot) noexcept nogil:
     return <Entry*> arena_at(&partition.arena, slot.handle)

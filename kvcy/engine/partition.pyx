@@ -8,8 +8,9 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove
 
 from kvcy.engine.arena cimport (
-    ARENA_CLASSES, arena_alloc, arena_clear, arena_free, arena_room)
-from kvcy.engine.block cimport block_new, block_release, block_reserve, block_retain
+    ARENA_CLASSES, arena_alloc, arena_cell, arena_clear, arena_evacuate, arena_evacuate_end, arena_free, arena_room,
+    arena_sparse_page, arena_used_cells)
+from kvcy.engine.block cimport block_new, block_release, block_retain
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_HEADER_BYTES, ENTRY_INLINE_MAX, ENTRY_KEY_APART, ENTRY_KEY_INLINE_MAX,
     ENTRY_VALUE_APART, entry_flags, entry_key_block, entry_payload, entry_value_block)
@@ -17,7 +18,8 @@ from kvcy.engine.lru cimport lru_moved, lru_push, lru_remove
 from kvcy.engine.platform cimport invariant, load_acquire_u32
 from kvcy.engine.quiet cimport quiet_retire
 from kvcy.engine.table cimport (
-    table_close, table_count, table_from, table_init, table_insert, table_remove, table_reserve, table_set_handle)
+    table_close, table_find, table_from, table_init, table_insert, table_remove, table_reserve,
+    table_set_handle)
 
 cdef enum:
     BLOCK_BYTES_LAZY = 262144      # a larger block is freed by upkeep, not on the path of a command
@@ -278,5 +280,53 @@ cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil:
     arena_free(&partition.arena, partition.pool, handle)
 
 
-cdef bint partition_compact(Partition* partition) noexcept nogil:
+# --- compaction
+
+cdef bint entry_move(Partition* partition, Slot* slot) noexcept nogil:
+    """Gives the slot's entry another cell; false when there is no memory."""
+    cdef uint32_t old_handle = slot.handle
+    cdef size_t size = arena_room(&partition.arena, old_handle)
+    cdef uint32_t new_handle = arena_alloc(&partition.arena, partition.pool, size)
+    cdef Entry* entry
+    if new_handle == 0:
+        return False
+    entry = <Entry*> arena_at(&partition.arena, new_handle)
+    memcpy(entry, arena_at(&partition.arena, old_handle), size)
+    lru_moved(partition_list(partition, entry), &partition.arena, old_handle, new_handle)
+    table_set_handle(slot, new_handle)
+    arena_free(&partition.arena, partition.pool, old_handle)
+    return True
+
+
+cdef void page_evacuate(Partition* partition, uint32_t page, BitsOf bits_of, const void* context) noexcept nogil:
+    """Moves every entry of the page elsewhere, unless memory ends."""
+    cdef uint64_t[128] used            # ARENA_CELLS_MAX / 64
+    cdef uint32_t cells = arena_used_cells(&partition.arena, page, used)
+    cdef uint32_t cell, handle
+    cdef Bytes key
+    cdef Slot* slot
+    arena_evacuate(&partition.arena, page)
+    for cell in range(cells):
+        if not used[cell >> 6] >> (cell & 63) & 1:
+            continue
+        handle = arena_cell(&partition.arena, page, cell)
+        key = entry_key(<const Entry*> arena_at(&partition.arena, handle))
+        slot = table_find(&partition.table, bits_of(context, key.data, key.size))
+        invariant(slot != NULL)
+        while slot.handle != handle:   # ends: the entry is in the table, among its equals
+            invariant(slot.handle != 0)
+            slot += 1
+        if not entry_move(partition, slot):
+            break
+    arena_evacuate_end(&partition.arena, page)
+
+
+cdef bint partition_compact(Partition* partition, BitsOf bits_of, const void* context) noexcept nogil:
+    cdef uint32_t page
+    for _ in range(ARENA_CLASSES):
+        page = arena_sparse_page(&partition.arena, <int> partition.compact_class)
+        if page != 0:
+            page_evacuate(partition, page, bits_of, context)
+            return True
+        partition.compact_class = (partition.compact_class + 1) % <uint32_t> ARENA_CLASSES
     return False
