@@ -5,9 +5,9 @@ A block is written only here, while its other references are held by pieces of t
 collector_send: so it is immutable for whoever sends it.
 """
 from libc.stdint cimport uint32_t
-from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 from kvcy.engine.block cimport Block, Bytes, block_new, block_release, block_retain
+from kvcy.engine.memory cimport memory_free, memory_resize
 from kvcy.protocol.writer cimport WRITER_BLOCK_BYTES_MIN, Writer, format_int, write_array, write_raw, write_raw_block
 
 cdef enum:
@@ -31,7 +31,7 @@ cdef void collector_close(Collector* collector) noexcept nogil:
     cdef uint32_t at
     for at in range(collector.count):
         block_release(collector.pieces[at].block)
-    free(collector.pieces)
+    memory_free(collector.pieces)
     collector_init(collector)
 
 
@@ -41,7 +41,7 @@ cdef Piece* push_piece(Collector* collector, Block* block, size_t start, size_t 
     cdef uint32_t capacity
     if collector.count == collector.capacity:
         capacity = 2 * collector.capacity if collector.capacity else 4
-        pieces = <Piece*> realloc(collector.pieces, capacity * sizeof(Piece))
+        pieces = <Piece*> memory_resize(collector.pieces, capacity * sizeof(Piece))
         if pieces == NULL:
             collector.failed = True
             block_release(block)

@@ -16,7 +16,6 @@ The strings of a reply are collected aside (collector.pxd), since their number c
 """
 from libc cimport errno
 from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy.commands.call cimport (
@@ -32,6 +31,7 @@ from kvcy.engine.entry cimport Entry, entry_key, entry_type
 from kvcy.engine.keyspace cimport (
     Access, Key, keyspace_key, keyspace_peek, keyspace_random_in, keyspace_walk, shard_lock, shard_unlock,
 )
+from kvcy.engine.memory cimport memory_free, memory_new
 from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u64
 from kvcy.protocol.writer cimport write_array, write_bulk, write_bulk_int, write_error, write_null
 
@@ -144,7 +144,7 @@ cdef void walk_reply(Call* call, Walk* walk) noexcept nogil:
 cdef void walk_discard(void* state) noexcept nogil:
     cdef Walk* walk = <Walk*> state
     collector_close(&walk.found)
-    free(walk)
+    memory_free(walk)
 
 
 cdef bint walk_go_on(Call* call, void* state) noexcept nogil:
@@ -159,7 +159,7 @@ cdef bint walk_go_on(Call* call, void* state) noexcept nogil:
 
 cdef Walk* walk_keep(const Walk* walk) noexcept nogil:
     """The walk on the heap, with its own copies of what it borrowed from the arguments; NULL: no memory."""
-    cdef Walk* kept = <Walk*> malloc(sizeof(Walk) + walk.pattern_size + walk.type_.size)
+    cdef Walk* kept = <Walk*> memory_new(sizeof(Walk) + walk.pattern_size + walk.type_.size)
     cdef char* texts
     if kept == NULL:
         return NULL
