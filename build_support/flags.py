@@ -8,6 +8,8 @@ linker has no relro, an old compiler no stack-protector-strong.
 Flags given from outside keep their usual meaning: CFLAGS replaces Python's own optimisation flags, CPPFLAGS and LDFLAGS
 are added. `-Werror` in either makes warnings fatal, `-UNDEBUG` in CPPFLAGS turns the assertions on, `-fsanitize=...` in
 CFLAGS builds for a sanitizer, which wants the unchecked libc calls, hence no _FORTIFY_SOURCE.
+
+The modules are built on all processors, or on KVCY_BUILD_JOBS of them.
 """
 
 from __future__ import annotations
@@ -66,6 +68,11 @@ def accepted(command: list[str], flags: list[str]) -> list[str]:
     return [flag for flag in flags if compiles([*command, "-Werror", *OPTIMISE, flag])]
 
 
+def build_jobs() -> int:
+    """How many modules to build at a time."""
+    return int(os.environ.get("KVCY_BUILD_JOBS", "0")) or os.cpu_count() or 1
+
+
 class BuildExt(build_ext):  # type: ignore[misc]  # setuptools has no types of its own
     """setuptools' `build_ext` with the project's flags on every extension."""
 
@@ -77,4 +84,16 @@ class BuildExt(build_ext):  # type: ignore[misc]  # setuptools has no types of i
             for extension in self.extensions:
                 extension.extra_compile_args = [*compile_flags, *extension.extra_compile_args]
                 extension.extra_link_args = [*link_flags, *extension.extra_link_args]
+        if build_jobs() > 1 and len(self.extensions) > 1:
+            self.cythonize_in_parallel()
+            self.parallel = self.parallel or build_jobs()
         super().build_extensions()
+
+    def cythonize_in_parallel(self) -> None:
+        """Make the C sources first, in processes; the compilers can then run from threads."""
+        from Cython.Build import cythonize
+
+        made = cythonize(self.extensions, nthreads=build_jobs(), force=self.force, quiet=not self.verbose)
+        sources = {generated.name: generated.sources for generated in made}
+        for extension in self.extensions:
+            extension.sources = sources[extension.name]
