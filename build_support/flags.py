@@ -86,14 +86,14 @@ class BuildExt(build_ext):  # type: ignore[misc]  # setuptools has no types of i
                 extension.extra_link_args = [*link_flags, *extension.extra_link_args]
         if build_jobs() > 1 and len(self.extensions) > 1:
             self.cythonize_in_parallel()
-            self.parallel = self.parallel or build_jobs()
+            self.parallel = build_jobs()
         super().build_extensions()
 
     def cythonize_in_parallel(self) -> None:
         """Make the C sources first, in processes; the compilers can then run from threads."""
         from Cython.Build import cythonize
 
-        made = cythonize(self.extensions, nthreads=build_jobs(), force=self.force, quiet=not self.verbose)
+        made = cythonize(self.extensions, nthreads=build_jobs(), force=self.force)  # type: ignore[no-untyped-call]
         sources = {generated.name: generated.sources for generated in made}
         for extension in self.extensions:
             extension.sources = sources[extension.name]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ FUNCTION_LINES_MAX = 70
 # Files that are over the limit for a reason, with their own limit.
 LONG_FILES: dict[str, int] = {"kvcy/engine/keyspace.pyx": 760}
 LONG_FUNCTIONS: dict[str, int] = {}
+
+Compilations = dict[Path, Future[str]]
 
 CYTHON = source_files(".pyx")
 EVERY_CYTHON = CYTHON + source_files(".pyx", under=ROOT / "tests" / "probes")
@@ -144,34 +147,47 @@ def cython_depends(path: Path) -> list[Path]:
     return sorted(found)
 
 
+def complaints(path: Path, directory: Path, seen_dir: Path) -> str:
+    """What Cython and then the C compiler say about `path`. A source that drew nothing is remembered by its content."""
+    content = b"".join(file.read_bytes() for file in cython_depends(path)) + sys.version.encode()
+    seen = seen_dir / hashlib.sha256(content).hexdigest()
+    if seen.exists():
+        return ""
+    generated = str(directory / f"{module_name(path)}.c")
+    compiler = shutil.which("cc") or "cc"
+    base = [compiler, "-c", "-fPIC", "-DNDEBUG", "-O2", f"-I{sysconfig.get_path('include')}"]
+    said = ""
+    for command in (
+        [sys.executable, "-m", "cython", "-3", "-I", str(ROOT), "-o", generated, str(path)],
+        [*base, *accepted(base, HARDEN + WARN), generated, "-o", generated + ".o"],
+    ):
+        result = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        said += result.stdout
+        if result.returncode != 0:
+            return said + f"exit status {result.returncode}"
+    if not said:
+        seen.touch()
+    return said
+
+
 @pytest.fixture(scope="session")
-def clean_dir(pytestconfig: pytest.Config) -> Path:
-    """Where the sources that compiled without a word are remembered, by content."""
-    assert pytestconfig.cache is not None
-    return Path(pytestconfig.cache.mkdir("clean-cython"))
+def compilations(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compilations]:
+    """The compilations that the selected tests want, all started, two or more at a time."""
+    assert request.config.cache is not None
+    seen_dir = Path(request.config.cache.mkdir("clean-cython"))
+    directory = tmp_path_factory.mktemp("cython")
+    wanted = [item.callspec.params.get("path") for item in request.session.items if hasattr(item, "callspec")]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {path: pool.submit(complaints, path, directory, seen_dir) for path in wanted if path in EVERY_CYTHON}
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("path", EVERY_CYTHON, ids=relative)
-def test_compiles_without_a_word(path: Path, tmp_path: Path, clean_dir: Path) -> None:
+def test_compiles_without_a_word(path: Path, compilations: Compilations) -> None:
     """No Cython warning, no performance hint (each is a hidden trip to the GIL), no warning of the C compiler."""
-    content = b"".join(file.read_bytes() for file in cython_depends(path)) + sys.version.encode()
-    seen = clean_dir / hashlib.sha256(content).hexdigest()
-    if seen.exists():
-        return
-    generated = tmp_path / "module.c"
-    command = [sys.executable, "-m", "cython", "-3", "-I", str(ROOT), "-o", str(generated)]
-    result = subprocess.run([*command, str(path)], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout + result.stderr) == (0, "")
-    compiler = shutil.which("cc")
-    assert compiler is not None
-    base = [compiler, "-c", "-fPIC", "-DNDEBUG", "-O2", f"-I{sysconfig.get_path('include')}"]
-    flags = accepted(base, HARDEN + WARN)
-    target = str(tmp_path / "module.o")
-    result = subprocess.run(
-        [*base, *flags, str(generated), "-o", target], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert (result.returncode, result.stdout + result.stderr) == (0, "")
-    seen.touch()
+    assert compilations[path].result() == ""
 
 
 def test_the_package_is_there() -> None:
