@@ -1,4 +1,4 @@
-"""Requests and replies as bytes, for tests: encode a command, cut a stream into raw replies, show a reply as one line."""
+"""Requests and replies as bytes, for tests: encode a command, cut a stream into replies, show a reply as one line."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def extension_tables() -> list[dict[str, object]]:
     return tables
 
 
-def test_every_cython_module_has_one_table_with_a_name_and_a_source() -> None:
+def test_every_cython_module_has_one_row_with_a_name_and_a_source() -> None:
     expected = [{"name": module_name(path), "sources": [relative(path)]} for path in CYTHON]
     assert sorted(extension_tables(), key=lambda table: str(table["name"])) == expected
 

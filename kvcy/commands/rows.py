@@ -12,7 +12,11 @@ from dataclasses import dataclass, field
 
 # Words of Redis's that COMMAND INFO shows, and those that only kvcy knows.
 REDIS_FLAGS = frozenset(
-    ["write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale", "skip_monitor", "skip_slowlog", "asking", "fast", "no_auth", "may_replicate", "no_mandatory_keys", "movablekeys", "allow_busy", "no_multi", "no_async_loading"]
+    [
+        "write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale", "skip_monitor",
+        "skip_slowlog", "asking", "fast", "no_auth", "may_replicate", "no_mandatory_keys", "movablekeys", "allow_busy",
+        "no_multi", "no_async_loading",
+    ]
 )
 OWN_FLAGS = frozenset(["python", "self_locking", "all_shards", "unqueued"])
 
