@@ -1,0 +1,20 @@
+"""The exceptions of kvcy. All of them are KvcyErrors."""
+
+from __future__ import annotations
+
+
+class KvcyError(Exception):
+    """What every exception of kvcy is."""
+
+
+class ReplyError(KvcyError):
+    """The server answered with an error: its text, as it came."""
+
+    @property
+    def code(self) -> str:
+        """The first word, which names the kind of error: "ERR", "WRONGTYPE", "NOAUTH", ..."""
+        return str(self).partition(" ")[0]
+
+
+class ProtocolError(KvcyError):
+    """The other side sent what the Redis protocol does not allow. The connection is of no further use."""
