@@ -1,3 +1,5 @@
 """kvcy: a secure, persistent, crash-safe key-value store: server, embedded store and client."""
 
-__version__ = "0.1.0"
+from kvcy.version import VERSION as __version__
+
+__all__ = ["__version__"]

@@ -11,7 +11,7 @@ from source_tree import PACKAGE, ROOT, SKIPPED, TEXT, cython_imports, imports, m
 
 # From the ground up. A module may import from its own layer and from those before it.
 LAYERS = (
-    ("kvcy.errors",),
+    ("kvcy.errors", "kvcy.version"),
     ("kvcy.engine",),
     ("kvcy.protocol",),
     ("kvcy.commands",),

@@ -12,10 +12,9 @@ import resource
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from kvcy import __version__
 from kvcy.server.context import Context, ServerState
 from kvcy.server.replies import Reply, Verbatim
-from kvcy.version import REDIS_VERSION
+from kvcy.version import REDIS_VERSION, VERSION
 
 Field = tuple[str, object]
 
@@ -26,7 +25,7 @@ def server(state: ServerState) -> Iterable[Field]:
     options = state.config.options
     return [
         ("redis_version", REDIS_VERSION),
-        ("kvcy_version", __version__),
+        ("kvcy_version", VERSION),
         ("redis_git_sha1", "00000000"),
         ("redis_git_dirty", 0),
         ("redis_build_id", "0"),

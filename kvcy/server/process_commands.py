@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 import trio
 
-from kvcy import __version__
 from kvcy.server.config_command import text_of
 from kvcy.server.context import Context
 from kvcy.server.help_texts import help_reply
 from kvcy.server.replies import OK, SYNTAX_ERROR, Encoded, Error, Reply, Set, Simple, Verbatim
-from kvcy.version import REDIS_VERSION
+from kvcy.version import REDIS_VERSION, VERSION
 
 DEBUG_REFUSED = Error(
     'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a '
@@ -52,7 +51,7 @@ async def lolwut(context: Context, args: Sequence[bytes]) -> Reply:
    | (o)  _______   _  _ |
     \___/        |_| |_|_|
 """
-    return Verbatim(f"{key}\nkvcy ver. {__version__} (Redis ver. {REDIS_VERSION})\n")
+    return Verbatim(f"{key}\nkvcy ver. {VERSION} (Redis ver. {REDIS_VERSION})\n")
 
 
 async def debug(context: Context, args: Sequence[bytes]) -> Reply:
