@@ -30,6 +30,8 @@ cdef void reply_error_quoting(Call* call, const char* before, const Bytes* arg, 
 
 # Argument helpers. Comparison with an option name ignores case; `name` is NUL-terminated lower case.
 cdef bint arg_is(const Bytes* arg, const char* name) noexcept nogil
+# Whether all characters are visible ASCII, as Redis wants them in names of clients.
+cdef bint arg_is_visible(const Bytes* arg) noexcept nogil
 # A signed 64-bit integer as Redis's string2ll takes it: no blanks, no plus, no leading zeros, whole range.
 cdef bint parse_int(const char* data, size_t size, int64_t* number) noexcept nogil
 cdef bint arg_int(const Bytes* arg, int64_t* number) noexcept nogil

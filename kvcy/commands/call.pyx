@@ -72,6 +72,14 @@ cdef bint arg_is(const Bytes* arg, const char* name) noexcept nogil:
     return name[at] == 0
 
 
+cdef bint arg_is_visible(const Bytes* arg) noexcept nogil:
+    cdef size_t at
+    for at in range(arg.size):
+        if arg.data[at] < c'!' or arg.data[at] > c'~':
+            return False
+    return True
+
+
 cdef bint parse_int(const char* data, size_t size, int64_t* number) noexcept nogil:
     cdef bint negative = False
     cdef uint64_t value = 0

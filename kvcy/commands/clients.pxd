@@ -21,3 +21,5 @@ cdef bint clients_set_text(Clients* clients, char** place, const char* text, siz
 cdef void clients_describe(Clients* clients, const Session* session, int64_t now_ms, Writer* text) noexcept nogil
 # Raises `killed` and wakes the carrier. REQUIRES: clients_lock.
 cdef void clients_kill(Session* session) noexcept nogil
+# What the session takes, with its unfinished command, queue and texts.
+cdef size_t session_memory_bytes(const Session* session) noexcept nogil

@@ -6,9 +6,9 @@ handler its row, and builds two things that never change afterwards: the array o
 by side behind the top-level rows) and the look-up table of top-level names.
 
 The look-up folds a name of at most 16 bytes into two 64-bit words, with bit 5 of every byte set, and probes an
-open-addressing table at most a quarter full. Setting bit 5 maps only the two cases of a letter to each other when the
-stored byte is a letter; names with other characters are compared once more. Limits: 16 bytes a top-level name (longer
-ones would be refused by load()), little-endian or not does not matter.
+open-addressing table at most a quarter full. Where the stored byte is a lower-case letter, setting bit 5 maps to it
+nothing but that letter in both cases, so equal words are equal names. Limits, which load() checks: a top-level name has
+letters only, at most 16.
 
 Modules that hold a family must not import this module's users; load() is called by session.pyx, not by families.
 """
@@ -16,16 +16,16 @@ from importlib import import_module
 
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc
-from libc.string cimport memcpy
 from kvcy.commands.rows import Row as PythonRow
 from kvcy.commands.types cimport (
     ADMIN, ALL_SHARDS, ALLOW_BUSY, DENYOOM, FAST, LOADING, MOVABLE_KEYS, NO_AUTH, NO_MULTI, NOSCRIPT, ONE_KEY, PYTHON,
-    READONLY, RUNS_AHEAD, SELF_LOCKING, SKIP_MONITOR, SKIP_SLOWLOG, STALE, UNQUEUED, WRITE, Handler, Row,
+    READONLY, RUNS_AHEAD, SELF_LOCKING, SKIP_MONITOR, SKIP_SLOWLOG, STALE, UNQUEUED, WRITE,
+    Handler, Row, RowSlot, RowTable,
 )
 from kvcy.engine.block cimport Bytes
 
 FAMILIES = (
-    "connection", "transactions", "strings", "ranges", "numbers", "expiry", "keys", "scan", "databases", "objects",
+    "connection", "introspection", "transactions", "strings", "ranges", "numbers", "expiry", "keys", "scan", "databases", "objects",
     "admin_rows",
 )
 FLAG_BITS = {
@@ -102,8 +102,10 @@ def check(found: list) -> None:
             seen.add(name)
             if "python" not in row.words and not row.subcommands:
                 wanted.add(name)
-        if len(top.name) > NAME_BYTES_MAX:
-            raise RuntimeError(f"the name {top.name!r} is longer than the look-up table takes")
+            if row.keys[0] >= abs(row.arity):
+                raise RuntimeError(f"the arity of {name!r} does not make sure of its first key")
+        if len(top.name) > NAME_BYTES_MAX or not top.name.isalpha():
+            raise RuntimeError(f"the look-up table does not take the name {top.name!r}")
     if missing := wanted - handlers.keys():
         raise RuntimeError(f"rows without a handler: {sorted(missing)}")
     if surplus := handlers.keys() - wanted:
@@ -179,38 +181,7 @@ cdef void insert(RowSlot* slots, uint32_t mask, const Row* row) noexcept nogil:
     slots[at].row = row
 
 
-cdef inline uint32_t mix(uint64_t low, uint64_t high) noexcept nogil:
-    """A hash of a folded name."""
-    cdef uint64_t product = (low ^ (high * 0x9E3779B97F4A7C15ULL)) * 0xD6E8FEB86659FD93ULL
-    return <uint32_t> (product >> 32)
-
-
-cdef inline uint64_t load_up_to_8(const char* name, size_t size) noexcept nogil:
-    """At most 8 bytes as one word, without reading beyond them: from both ends, overlapping bytes being the same."""
-    cdef uint32_t first, last
-    if size >= 4:
-        memcpy(&first, name, 4)
-        memcpy(&last, name + size - 4, 4)
-        return first | (<uint64_t> last << (8 * (size - 4)))
-    if size == 0:
-        return 0
-    return (<uint64_t> <unsigned char> name[0] | (<uint64_t> <unsigned char> name[size >> 1] << (8 * (size >> 1)))
-            | (<uint64_t> <unsigned char> name[size - 1] << (8 * (size - 1))))
-
-
-cdef inline void fold(const char* name, size_t size, uint64_t* low, uint64_t* high) noexcept nogil:
-    """A name of at most 16 bytes as two words with bit 5 of each byte set."""
-    cdef uint64_t bits = 0x2020202020202020ULL
-    if size <= 8:
-        low[0] = load_up_to_8(name, size) | bits
-        high[0] = size
-    else:
-        memcpy(low, name, 8)
-        low[0] |= bits
-        high[0] = load_up_to_8(name + 8, size - 8) | bits
-
-
-cdef bint same_name(const char* name, const char* lower, size_t size) noexcept nogil:
+cdef bint row_name_is(const char* name, const char* lower, size_t size) noexcept nogil:
     """Whether `name` is `lower` in any case."""
     cdef size_t at
     cdef char c
@@ -236,21 +207,7 @@ cdef const Row* row_at(uint32_t number) noexcept nogil:
 
 
 cdef const Row* row_lookup(const char* name, size_t size) noexcept nogil:
-    """The top-level row of that name, or NULL. Ends at an empty slot: three quarters are."""
-    cdef uint64_t low, high
-    cdef uint32_t at
-    cdef const Row* row
-    if size > 16 or table.slots == NULL:
-        return NULL
-    fold(name, size, &low, &high)
-    at = mix(low, high) & table.mask
-    while True:
-        row = table.slots[at].row
-        if row == NULL:
-            return NULL
-        if table.slots[at].low == low and table.slots[at].high == high and row.name_size == size:
-            return row if same_name(name, row.name, size) else NULL
-        at = (at + 1) & table.mask
+    return row_find(&table, name, size)
 
 
 cdef const Row* row_subcommand(const Row* container, const char* name, size_t size) noexcept nogil:
@@ -260,7 +217,7 @@ cdef const Row* row_subcommand(const Row* container, const char* name, size_t si
     cdef size_t prefix = container.name_size + 1
     for index in range(container.subcommand_count):
         row = &container.subcommands[index]
-        if row.name_size - prefix == size and same_name(name, row.name + prefix, size):
+        if row.name_size - prefix == size and row_name_is(name, row.name + prefix, size):
             return row
     return NULL
 

@@ -5,6 +5,9 @@ Texts, ring and list of executors lie under service.lock, a leaf spin lock; limi
 written and read atomically. An embedded store has a Service of its own, without password or clients.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from kvcy.commands.slowlog cimport (
+    service_latency_note, service_slow_note, service_slow_reset, service_slow_resize,
+)
 from kvcy.commands.types cimport (
     LATENCY_COMMAND, LATENCY_EVENTS, LATENCY_EVICTION_CYCLE, LATENCY_EXPIRE_CYCLE, LATENCY_FAST_COMMAND, LATENCY_FORK,
     Clients, Executor, LatencyEvent, LatencySample, LatencySeries, RowStats, Service, Session, SlowEntry,
@@ -25,13 +28,6 @@ cdef void service_remove_executor(Service* service, Executor* executor) noexcept
 cdef void service_row_stats(Service* service, uint32_t number, RowStats* total) noexcept nogil
 cdef void service_totals(Service* service, uint64_t* commands, uint64_t* errors) noexcept nogil
 cdef void service_reset_stats(Service* service) noexcept nogil # CONFIG RESETSTAT
-
-# Notes a slow command (the caller has compared with slow_us).
-cdef void service_slow_note(Service* service, const Session* session, const Bytes* argv, uint32_t argc, int64_t time_s,
-                            uint64_t duration_us) noexcept nogil
-cdef bint service_slow_resize(Service* service, uint32_t capacity) noexcept nogil          # slowlog-max-len
-cdef void service_slow_reset(Service* service) noexcept nogil
-cdef void service_latency_note(Service* service, LatencyEvent event, int64_t time_s, uint32_t latency_ms) noexcept nogil
 
 cdef class ServiceHandle:
     """The Python face: settings, statistics, slow log and latency of a Service, for INFO, CONFIG, SLOWLOG, LATENCY."""

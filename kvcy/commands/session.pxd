@@ -27,6 +27,7 @@ An Executor is one thread's working memory: batch, reply writer, counters. React
 one; each embedded thread has one.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from kvcy.commands.clients cimport session_memory_bytes
 from kvcy.commands.executor cimport executor_free, executor_new
 from kvcy.commands.types cimport (
     SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_CONTINUING, SESSION_MULTI, SESSION_MULTI_FAILED, SESSION_NO_EVICT,
@@ -50,4 +51,3 @@ cdef void session_resume(Session* session, Executor* executor, const char* reply
 # Runs one command outside the protocol (embedded execute): the reply is appended to executor.reply. False: it is a PYTHON
 # row (session.state is SESSION_PARKED, see above).
 cdef bint session_execute(Session* session, Executor* executor, Bytes* argv, uint32_t argc) noexcept nogil
-cdef size_t session_memory_bytes(const Session* session) noexcept nogil

@@ -11,8 +11,9 @@ executor, service, clients) cimport them and are where users cimport them from. 
     Row          one a command: arity, flags, key positions, handler         registry.pxd
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from kvcy.engine.block cimport Bytes
+from kvcy.engine.block cimport Block, Bytes
 from kvcy.engine.keyspace cimport Access, Key, Keyspace, ShardSet
+from kvcy.engine.rwlock cimport RWLock
 from kvcy.engine.watch cimport Watcher
 from kvcy.protocol.parser cimport Arguments, Parser
 from kvcy.protocol.writer cimport Writer
@@ -64,6 +65,17 @@ cdef struct Row:
     const Row* subcommands                  # a container's rows, contiguous
     uint32_t subcommand_count
     const Row* container                    # of a subcommand, else NULL
+
+cdef struct RowSlot:                   # open addressing over folded names of at most 16 bytes
+    uint64_t low
+    uint64_t high
+    const Row* row                     # NULL: empty
+
+cdef struct RowTable:
+    const RowSlot* slots
+    uint32_t mask
+    const Row* rows
+    uint32_t count                     # all rows, subcommands included: numbers are below it
 
 cdef struct RowStats:                       # per row, per executor; summed by service_row_stats
     uint64_t calls
@@ -133,9 +145,8 @@ cdef struct Transaction:           # what MULTI has queued
     uint32_t count
     uint32_t capacity
     uint32_t flags_or              # of the queued rows
-    size_t memory_bytes
     # EXEC with PYTHON rows: their replies, got before the rest runs
-    Bytes* answers                 # [count]; a block each, or NULL where there is none yet
+    Block** answers                # [count]; NULL where there is none yet
     uint32_t answering             # index of the queued command that session.deferred stands for
 
 ctypedef void (*Wake)(void* carrier) noexcept nogil
@@ -149,6 +160,8 @@ cdef struct Session:
     int database
     Watcher watcher
     Transaction* transaction       # NULL outside MULTI
+    uint32_t queue_count           # commands MULTI has queued, and their bytes: others may look at these two
+    size_t queue_bytes
     Deferred* deferred             # while SESSION_PARKED: the command Python has to answer
     Continuation continuation      # valid while SESSION_CONTINUING
     int64_t created_ms             # Unix time
@@ -197,17 +210,18 @@ cdef struct Executor:
     uint64_t commands              # processed in all
     uint64_t errors                # error replies
     # working memory of session_feed
+    const RowTable* rows
     Arguments arguments
     Prepared* batch                # [BATCH_MAX]
     Key* keys                      # for commands with several
     uint32_t key_capacity
-    uint32_t timing                # counts down to the next sampled call
+    bint time_all                  # the slow log's threshold is so low that sampling will not do
     Executor* next                 # in the service's list
 
 # --- what all executors of one server share
 
 cdef struct Clients:
-    uint32_t lock                  # leaf spin lock
+    RWLock lock                    # a leaf (rwlock.pxd), used as a mutex
     Session* first                 # in order of arrival
     Session* last
     uint64_t count
@@ -247,7 +261,7 @@ cdef struct LatencySeries:
 
 cdef struct Service:
     Clients clients
-    uint32_t lock                  # leaf spin lock: password, slow log, latency, list of executors
+    RWLock lock                    # a leaf, used as a mutex: password, slow log, latency, list of executors
     char* password                 # owned, NULL: none is required
     size_t password_size
     uint32_t password_required     # atomic

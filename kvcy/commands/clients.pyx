@@ -1,0 +1,184 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""The registry of all sessions: a doubly linked list in order of arrival, under one leaf lock.
+
+clients_describe writes CLIENT LIST's line field by field. Numbers that belong to another thread's session are read as
+they are: each is one word, and a line need not be a consistent cut. Texts are replaced under the lock, so reading them
+under it is safe.
+"""
+from libc.stdint cimport int64_t, uint32_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, strlen
+from kvcy.commands.types cimport (
+    SESSION_CLOSING, SESSION_MULTI, SESSION_NO_EVICT, SESSION_NO_TOUCH, SESSION_UNIX, Clients, Session,
+)
+from kvcy.engine.platform cimport load_relaxed_u32, store_relaxed_u32
+from kvcy.engine.rwlock cimport rwlock_write, rwlock_write_done
+from kvcy.protocol.parser cimport parser_memory_bytes
+from kvcy.protocol.writer cimport Writer, format_int, write_raw
+
+
+cdef void clients_init(Clients* clients) noexcept nogil:
+    clients.lock.word = 0
+    clients.first = NULL
+    clients.last = NULL
+    clients.count = 0
+    clients.next_id = 0
+    clients.total_connections = 0
+
+
+cdef void clients_lock(Clients* clients) noexcept nogil:
+    rwlock_write(&clients.lock)
+
+
+cdef void clients_unlock(Clients* clients) noexcept nogil:
+    rwlock_write_done(&clients.lock)
+
+
+cdef void clients_add(Clients* clients, Session* session) noexcept nogil:
+    rwlock_write(&clients.lock)
+    session.previous = clients.last
+    session.next = NULL
+    if clients.last != NULL:
+        clients.last.next = session
+    else:
+        clients.first = session
+    clients.last = session
+    clients.count += 1
+    clients.total_connections += 1
+    rwlock_write_done(&clients.lock)
+
+
+cdef void clients_remove(Clients* clients, Session* session) noexcept nogil:
+    rwlock_write(&clients.lock)
+    if session.previous != NULL:
+        session.previous.next = session.next
+    else:
+        clients.first = session.next
+    if session.next != NULL:
+        session.next.previous = session.previous
+    else:
+        clients.last = session.previous
+    session.previous = NULL
+    session.next = NULL
+    clients.count -= 1
+    rwlock_write_done(&clients.lock)
+
+
+cdef bint clients_set_text(Clients* clients, char** place, const char* text, size_t size) noexcept nogil:
+    cdef char* made = NULL
+    cdef char* old
+    if text != NULL:
+        made = <char*> malloc(size + 1)
+        if made == NULL:
+            return False
+        memcpy(made, text, size)
+        made[size] = 0
+    rwlock_write(&clients.lock)
+    old = place[0]
+    place[0] = made
+    rwlock_write_done(&clients.lock)
+    free(old)
+    return True
+
+
+cdef void clients_kill(Session* session) noexcept nogil:
+    store_relaxed_u32(&session.killed, 1)
+    if session.wake != NULL:
+        session.wake(session.carrier)
+
+
+cdef size_t session_memory_bytes(const Session* session) noexcept nogil:
+    cdef const char** texts = [session.address, session.local_address, session.name, session.library_name,
+                               session.library_version]
+    cdef size_t total = sizeof(Session) + parser_memory_bytes(&session.parser) + session.queue_bytes
+    cdef int index
+    for index in range(5):
+        if texts[index] != NULL:
+            total += strlen(texts[index]) + 1
+    return total + session.input_bytes + session.output_bytes
+
+
+cdef void put(Writer* text, const char* label, const char* value) noexcept nogil:
+    """` label=value`; a missing value is empty."""
+    write_raw(text, label, strlen(label))
+    if value != NULL:
+        write_raw(text, value, strlen(value))
+
+
+cdef void put_int(Writer* text, const char* label, int64_t number) noexcept nogil:
+    cdef char digits[24]
+    write_raw(text, label, strlen(label))
+    write_raw(text, digits, format_int(digits, number))
+
+
+cdef void put_flags(Writer* text, const Session* session) noexcept nogil:
+    """The letters of flags=: x in MULTI, d a watched key has changed, e no eviction, T no touch, U Unix, c closing, N none."""
+    cdef char letters[8]
+    cdef size_t count = 0
+    if session.flags & SESSION_MULTI:
+        letters[count] = c'x'
+        count += 1
+    if load_relaxed_u32(&session.watcher.dirty):
+        letters[count] = c'd'
+        count += 1
+    if session.state == SESSION_CLOSING:
+        letters[count] = c'c'
+        count += 1
+    if load_relaxed_u32(&session.killed):
+        letters[count] = c'A'
+        count += 1
+    if session.flags & SESSION_UNIX:
+        letters[count] = c'U'
+        count += 1
+    if session.flags & SESSION_NO_EVICT:
+        letters[count] = c'e'
+        count += 1
+    if session.flags & SESSION_NO_TOUCH:
+        letters[count] = c'T'
+        count += 1
+    if count == 0:
+        letters[0] = c'N'
+        count = 1
+    write_raw(text, b" flags=", 7)
+    write_raw(text, letters, count)
+
+
+cdef int64_t seconds_since(int64_t now_ms, int64_t then_ms) noexcept nogil:
+    return (now_ms - then_ms) // 1000 if now_ms > then_ms else 0
+
+
+cdef void clients_describe(Clients* clients, const Session* session, int64_t now_ms, Writer* text) noexcept nogil:
+    cdef size_t input_bytes = session.input_bytes
+    cdef size_t output_bytes = session.output_bytes
+    cdef uint32_t queued = session.queue_count
+    cdef const char* command = b"NULL"
+    cdef const char* events = b" events=r"
+    if session.last_row != NULL:
+        command = session.last_row.name
+    if output_bytes:
+        events = b" events=rw"
+    put_int(text, b"id=", <int64_t> session.id)
+    put(text, b" addr=", session.address)
+    put(text, b" laddr=", session.local_address)
+    put_int(text, b" fd=", session.fd)
+    put(text, b" name=", session.name)
+    put_int(text, b" age=", seconds_since(now_ms, session.created_ms))
+    put_int(text, b" idle=", seconds_since(now_ms, session.last_ms))
+    put_flags(text, session)
+    put_int(text, b" db=", session.database)
+    put(text, b" sub=0 psub=0 ssub=0", NULL)
+    put_int(text, b" multi=", <int64_t> queued if session.flags & SESSION_MULTI else -1)
+    put_int(text, b" qbuf=", <int64_t> input_bytes)
+    put(text, b" qbuf-free=0 argv-mem=0", NULL)
+    put_int(text, b" multi-mem=", <int64_t> session.queue_bytes)
+    put(text, b" rbs=0 rbp=0 obl=0", NULL)
+    put_int(text, b" oll=", 1 if output_bytes else 0)
+    put_int(text, b" omem=", <int64_t> output_bytes)
+    put_int(text, b" tot-mem=", <int64_t> session_memory_bytes(session))
+    put(text, events, NULL)
+    put(text, b" cmd=", command)
+    put(text, b" user=default redir=-1", NULL)
+    put_int(text, b" resp=", session.protocol)
+    put(text, b" lib-name=", session.library_name)
+    put(text, b" lib-ver=", session.library_version)
+    write_raw(text, b"\n", 1)

@@ -1,0 +1,3 @@
+from kvcy.commands.rows import Row
+
+ROWS: tuple[Row, ...]

@@ -1,0 +1,442 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""The executor: the hot path from received bytes to written replies.
+
+    executor_feed      loop: parse a batch, prefetch, run it
+      parse_batch        up to BATCH_MAX commands into Executor.batch, rows found, single keys hashed
+      prefetch_batch     home slots of all keys, then the entries they name: the misses of memory overlap
+      run_batch          each command in order
+        execute            ordinary? else admission_check (admission.pyx): refused, queued, parked, or run after all
+          run_one_key        one shard locked, shared or exclusive, handler, unlocked
+          executor_run       no key, several keys, all shards, or inside EXEC, whose shards are locked already
+
+A batch ends behind a command that may change how the bytes after it are read or when they are taken (AUTH, HELLO, EXEC,
+PYTHON rows, ...: whatever has no RUNS_AHEAD), so nothing parsed is ever given back. Prefetching is only a hint: a key
+may be gone, or in another database, when its turn comes. An unauthenticated session's commands are parsed one by one,
+since AUTH changes the parser's limits.
+
+Time: commands with one key are so short that reading a clock for each would be felt. One call in 16 of such a row is
+timed (and the first), with the cycle counter; all others always are. The slow log therefore sees every slow command of the
+second kind and a sixteenth of the first, unless its threshold is below SAMPLED_US_MIN: then everything is timed.
+
+Limits: after REPLY_BYTES_SOFT of replies a feed ends as if its budget were used, so that a client that does not read
+cannot make a reactor's buffer grow without end.
+"""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from kvcy.commands.admission cimport admission_authenticated, admission_check
+from kvcy.commands.call cimport reply_out_of_memory
+from kvcy.commands.cycles cimport cycles
+from kvcy.commands.registry cimport row_find, row_subcommand, row_table
+from kvcy.commands.service cimport (
+    service_add_executor, service_latency_note, service_remove_executor, service_slow_note,
+)
+from kvcy.commands.types cimport (
+    ALL_SHARDS, BATCH_MAX, CLOCK_SHIFT, DENYOOM, FAST, LATENCY_COMMAND, LATENCY_FAST_COMMAND, ONE_KEY, PYTHON, RUNS_AHEAD,
+    SELF_LOCKING, SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_CONTINUING, SESSION_MULTI, SESSION_NO_TOUCH, SESSION_OPEN,
+    SESSION_PARKED, SESSION_REPLY_OFF, SESSION_REPLY_SKIP, SESSION_REPLY_SKIP_NEXT, SKIP_SLOWLOG, UNQUEUED, WRITE,
+    Call, Executor, Prepared, Row, RowStats, Service, Session,
+)
+from kvcy.engine.block cimport Bytes
+from kvcy.engine.keyspace cimport (
+    Key, Keyspace, ShardSet, keyspace_key, keyspace_prefetch_entry, keyspace_prefetch_slot, keyspace_settle, shard_lock,
+    shard_unlock, shards_add, shards_add_all, shards_clear, shards_lock, shards_unlock,
+)
+from kvcy.engine.platform cimport add_relaxed_u64, likely, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely
+from kvcy.protocol.parser cimport (
+    PARSE_COMMAND, PARSE_ERROR, PARSE_MORE, PARSE_NO_MEMORY, ParseResult, arguments_clear, arguments_close, arguments_init,
+    parser_next,
+)
+from kvcy.protocol.writer cimport (
+    Writer, WriterPosition, write_error, write_error_part, writer_close, writer_init, writer_position, writer_rewind,
+)
+
+cdef enum:
+    PREFETCH_MIN = 4                     # a shorter batch is run straight away
+    SAMPLE_MASK = 15                     # one call in 16 of a single-key row is timed
+    SAMPLED_US_MIN = 1000                # a slow-log threshold below this times every call
+    REPLY_BYTES_SOFT = 1048576
+    REPLY_MODES = 8 | 16 | 32            # SESSION_REPLY_OFF | _SKIP | _SKIP_NEXT
+
+
+cdef Executor* executor_new(Keyspace* keyspace, Service* service) noexcept nogil:
+    cdef Executor* executor = <Executor*> calloc(1, sizeof(Executor))
+    if executor == NULL:
+        return NULL
+    executor.keyspace = keyspace
+    executor.service = service
+    executor.rows = row_table()
+    executor.quiet_thread = -1
+    executor.stats = <RowStats*> calloc(executor.rows.count + 1, sizeof(RowStats))
+    executor.batch = <Prepared*> calloc(BATCH_MAX, sizeof(Prepared))
+    writer_init(&executor.reply)
+    arguments_init(&executor.arguments)
+    if executor.stats == NULL or executor.batch == NULL:
+        executor_release(executor)
+        return NULL
+    service_add_executor(service, executor)
+    return executor
+
+
+cdef void executor_release(Executor* executor) noexcept nogil:
+    """Frees what an executor owns, and itself."""
+    writer_close(&executor.reply)
+    arguments_close(&executor.arguments)
+    free(executor.stats)
+    free(executor.batch)
+    free(executor.keys)
+    free(executor)
+
+
+cdef void executor_free(Executor* executor) noexcept nogil:
+    service_remove_executor(executor.service, executor)
+    executor_release(executor)
+
+
+cdef void executor_call_init(Call* call, Executor* executor, Session* session) noexcept nogil:
+    call.access.keyspace = executor.keyspace
+    call.access.now_ms = executor.now_ms
+    call.access.database = session.database
+    call.access.exclusive = False
+    call.access.no_touch = session.flags & SESSION_NO_TOUCH != 0
+    call.access.expired_seen = 0
+    call.access.hits = 0
+    call.access.misses = 0
+    call.session = session
+    call.executor = executor
+    call.reply = &executor.reply
+    call.row = NULL
+    call.argv = NULL
+    call.argc = 0
+    call.keys = NULL
+    call.key_count = 0
+    call.held = NULL
+
+
+cdef void executor_call_done(Call* call) noexcept nogil:
+    if call.access.hits:
+        add_relaxed_u64(&call.access.keyspace.keyspace_hits, call.access.hits)
+        call.access.hits = 0
+    if call.access.misses:
+        add_relaxed_u64(&call.access.keyspace.keyspace_misses, call.access.misses)
+        call.access.misses = 0
+
+
+# --- keys and shards
+
+cdef Key* command_keys(Executor* executor, const Row* row, const Bytes* argv, uint32_t argc,
+                       uint32_t* count) noexcept nogil:
+    """The keys of a command, in executor.keys; NULL when there is no memory for them."""
+    cdef int last = row.last_key if row.last_key >= 0 else <int> argc + row.last_key
+    cdef int index = row.first_key
+    cdef uint32_t capacity
+    cdef Key* grown
+    count[0] = 0
+    if last >= <int> argc:
+        last = <int> argc - 1
+    if executor.key_capacity < argc:
+        capacity = argc + argc // 2 + 16
+        grown = <Key*> realloc(executor.keys, capacity * sizeof(Key))
+        if grown == NULL:
+            return NULL
+        executor.keys = grown
+        executor.key_capacity = capacity
+    while index <= last:
+        executor.keys[count[0]] = keyspace_key(executor.keyspace, argv[index].data, argv[index].size)
+        count[0] += 1
+        index += row.key_step
+    return executor.keys
+
+
+cdef bint executor_shards(Executor* executor, const Row* row, const Bytes* argv, uint32_t argc,
+                          ShardSet* shards) noexcept nogil:
+    cdef uint32_t count, index
+    cdef Key* keys
+    if row.first_key == 0:
+        if row.flags & (ALL_SHARDS | SELF_LOCKING):
+            shards_add_all(shards, executor.keyspace)
+        return True
+    keys = command_keys(executor, row, argv, argc, &count)
+    if keys == NULL:
+        return False
+    for index in range(count):
+        shards_add(shards, keys[index].shard)
+    return True
+
+
+cdef void run_locked(Call* call) noexcept nogil:
+    """Runs the handler of a command with any number of keys under its locks, if it has any to take."""
+    cdef Keyspace* keyspace = call.access.keyspace
+    cdef ShardSet shards
+    cdef uint32_t index
+    if call.held != NULL or call.row.flags & SELF_LOCKING or (call.key_count == 0 and call.row.flags & ALL_SHARDS == 0):
+        call.row.handler(call)
+        return
+    shards_clear(&shards)
+    if call.row.flags & ALL_SHARDS:
+        shards_add_all(&shards, keyspace)
+    for index in range(call.key_count):
+        shards_add(&shards, call.keys[index].shard)
+    shards_lock(keyspace, &shards, call.access.exclusive)
+    call.row.handler(call)
+    shards_unlock(keyspace, &shards, call.access.exclusive)
+    if call.access.expired_seen:
+        call.access.expired_seen = 0
+        for index in range(call.key_count):
+            keyspace_settle(&call.access, &call.keys[index])
+
+
+# --- accounting
+
+cdef void note_time(Call* call, uint64_t start) noexcept nogil:
+    """Adds the time since `start` to the row's, and notes a slow command."""
+    cdef Service* service = call.executor.service
+    cdef RowStats* stats = &call.executor.stats[call.row.number]
+    cdef uint64_t spent_ns = ((cycles() - start) * service.tick_ns) >> CLOCK_SHIFT
+    cdef uint64_t threshold_ms = load_relaxed_u64(&service.latency_threshold_ms)
+    cdef int64_t slow_us = load_relaxed_i64(&service.slow_us)
+    stats.timed += 1
+    stats.nanoseconds += spent_ns
+    if unlikely(slow_us >= 0 and spent_ns // 1000 >= <uint64_t> slow_us) and call.row.flags & SKIP_SLOWLOG == 0:
+        service_slow_note(service, call.session, call.argv, call.argc, call.access.now_ms // 1000, spent_ns // 1000)
+    if unlikely(threshold_ms != 0 and spent_ns // 1000000 >= threshold_ms):
+        service_latency_note(service, LATENCY_FAST_COMMAND if call.row.flags & FAST else LATENCY_COMMAND,
+                             call.access.now_ms // 1000, <uint32_t> (spent_ns // 1000000))
+
+
+cdef void note_error(Call* call) noexcept nogil:
+    call.executor.stats[call.row.number].failed += 1
+    call.executor.errors += 1
+
+
+cdef void executor_run(Call* call) noexcept nogil:
+    cdef size_t start = call.reply.size
+    cdef uint64_t began = cycles()
+    call.access.database = call.session.database
+    call.access.exclusive = call.held != NULL or call.row.flags & WRITE != 0
+    call.session.last_row = call.row
+    call.keys = NULL
+    call.key_count = 0
+    if call.row.first_key:
+        call.keys = command_keys(call.executor, call.row, call.argv, call.argc, &call.key_count)
+        if call.keys == NULL:
+            reply_out_of_memory(call)
+            return
+    call.executor.stats[call.row.number].calls += 1
+    run_locked(call)
+    call.access.no_touch = call.session.flags & SESSION_NO_TOUCH != 0
+    if call.reply.size > start and call.reply.data[start] == c'-':
+        note_error(call)
+    note_time(call, began)
+
+
+cdef inline void run_one_key(Call* call, Key* key) noexcept nogil:
+    """The common case: one key, its shard locked here."""
+    cdef Executor* executor = call.executor
+    cdef RowStats* stats = &executor.stats[call.row.number]
+    cdef size_t start = executor.reply.size
+    cdef bint exclusive = call.row.flags & WRITE != 0
+    cdef bint timed = stats.calls & SAMPLE_MASK == 0 or executor.time_all
+    cdef uint64_t began = cycles() if timed else 0
+    stats.calls += 1
+    call.keys = key
+    call.key_count = 1
+    call.access.exclusive = exclusive
+    shard_lock(executor.keyspace, key.shard, exclusive)
+    call.row.handler(call)
+    shard_unlock(executor.keyspace, key.shard, exclusive)
+    if unlikely(call.access.expired_seen):
+        call.access.expired_seen = 0
+        keyspace_settle(&call.access, key)
+    if unlikely(executor.reply.size > start and executor.reply.data[start] == c'-'):
+        note_error(call)
+    if timed:
+        note_time(call, began)
+
+
+# --- one command
+
+cdef void executor_reply_done(Session* session) noexcept nogil:
+    session.flags &= ~<uint32_t> SESSION_REPLY_SKIP
+    if session.flags & SESSION_REPLY_SKIP_NEXT:
+        session.flags = (session.flags & ~<uint32_t> SESSION_REPLY_SKIP_NEXT) | SESSION_REPLY_SKIP
+
+
+cdef inline bint ordinary(Call* call) noexcept nogil:
+    """Whether none of the admission's cases can apply."""
+    cdef const Row* row = call.row
+    if unlikely(row == NULL):
+        return False
+    if unlikely((row.arity > 0 and <int> call.argc != row.arity) or <int> call.argc < -row.arity):
+        return False
+    if unlikely(call.session.flags & (SESSION_AUTHENTICATED | SESSION_MULTI) != SESSION_AUTHENTICATED):
+        return False
+    return row.flags & PYTHON == 0 and (row.flags & DENYOOM == 0 or call.access.keyspace.memory_bytes_max == 0)
+
+
+cdef inline void execute(Call* call, Prepared* prepared) noexcept nogil:
+    """Takes a command from the checks to its reply."""
+    cdef Session* session = call.session
+    cdef Writer* reply = call.reply
+    cdef WriterPosition position
+    position.size = reply.size
+    position.mark_count = reply.mark_count
+    position.marked_bytes = reply.marked_bytes
+    if likely(ordinary(call)) or admission_check(call):
+        if call.row.flags & ONE_KEY and call.row.flags & (SELF_LOCKING | ALL_SHARDS) == 0:
+            call.access.database = session.database
+            session.last_row = call.row
+            run_one_key(call, &prepared.key)
+        else:
+            executor_run(call)
+    if unlikely(session.flags & REPLY_MODES) and session.state != SESSION_PARKED and session.state != SESSION_CONTINUING:
+        if session.flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP):
+            writer_rewind(reply, position)
+        executor_reply_done(session)
+
+
+# --- batches
+
+cdef inline void prepare(Executor* executor, Prepared* prepared, const Bytes* argv, uint32_t argc) noexcept nogil:
+    """Finds the command's row and hashes its key, if it has exactly one."""
+    cdef const Row* row = row_find(executor.rows, argv[0].data, argv[0].size)
+    if row != NULL and row.subcommand_count and argc > 1:
+        row = row_subcommand(row, argv[1].data, argv[1].size)
+    prepared.row = row
+    if row != NULL and row.flags & ONE_KEY and <int> argc > row.first_key:
+        prepared.key = keyspace_key(executor.keyspace, argv[row.first_key].data, argv[row.first_key].size)
+
+
+cdef uint32_t parse_batch(Executor* executor, Session* session, const char* data, size_t size, size_t* offset,
+                          ParseResult* result) noexcept nogil:
+    """Parses commands into the batch until the bytes, the budget or what may be parsed ahead end; returns how many."""
+    cdef uint32_t count = 0
+    cdef uint32_t limit = BATCH_MAX if executor.budget > BATCH_MAX else executor.budget
+    cdef Prepared* prepared
+    if not session.parser.authenticated:
+        limit = 1
+    while count < limit:
+        prepared = &executor.batch[count]
+        result[0] = parser_next(&session.parser, data, size, offset, &executor.arguments, &prepared.first, &prepared.argc)
+        if result[0] != PARSE_COMMAND:
+            break
+        if prepared.argc != 0:
+            prepare(executor, prepared, executor.arguments.at + prepared.first, prepared.argc)
+            count += 1
+            if prepared.row != NULL and prepared.row.flags & RUNS_AHEAD == 0:
+                break
+        if offset[0] == size:
+            # Nothing is left to look at, and nothing is under way.
+            result[0] = PARSE_MORE
+            break
+    return count
+
+
+cdef void prefetch_batch(Executor* executor, int database, uint32_t count) noexcept nogil:
+    cdef uint32_t index
+    for index in range(count):
+        if executor.batch[index].row != NULL and executor.batch[index].row.flags & ONE_KEY:
+            keyspace_prefetch_slot(executor.keyspace, database, &executor.batch[index].key)
+    for index in range(count):
+        if executor.batch[index].row != NULL and executor.batch[index].row.flags & ONE_KEY:
+            keyspace_prefetch_entry(executor.keyspace, database, &executor.batch[index].key)
+
+
+cdef void run_batch(Call* call, uint32_t count) noexcept nogil:
+    cdef Executor* executor = call.executor
+    cdef Prepared* prepared
+    cdef uint32_t index
+    if count >= PREFETCH_MIN and executor.quiet_thread >= 0 and call.session.flags & SESSION_MULTI == 0:
+        prefetch_batch(executor, call.session.database, count)
+    for index in range(count):
+        prepared = &executor.batch[index]
+        call.row = prepared.row
+        call.argv = executor.arguments.at + prepared.first
+        call.argc = prepared.argc
+        execute(call, prepared)
+        if unlikely(call.session.state != SESSION_OPEN):
+            break
+    executor.commands += count
+    call.session.commands += count
+    executor.budget -= count
+    arguments_clear(&executor.arguments)
+
+
+cdef void end_with_error(Call* call, ParseResult result) noexcept nogil:
+    """Answers what the parser found wrong; the connection closes behind it."""
+    cdef char[128] text
+    cdef size_t size = 4
+    cdef const char* error = call.session.parser.error
+    call.session.state = SESSION_CLOSING
+    if call.session.flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP):
+        return
+    if result == PARSE_NO_MEMORY:
+        write_error(call.reply, b"OOM out of memory while reading a command")
+        return
+    text[0] = c'E'
+    text[1] = c'R'
+    text[2] = c'R'
+    text[3] = c' '
+    while error[size - 4] != 0 and size < sizeof(text):
+        text[size] = error[size - 4]
+        size += 1
+    write_error_part(call.reply, text, size)
+
+
+cdef size_t executor_feed(Executor* executor, Session* session, const char* data, size_t size) noexcept nogil:
+    cdef Call call
+    cdef size_t offset = 0
+    cdef uint32_t count
+    cdef ParseResult result = PARSE_COMMAND
+    executor_call_init(&call, executor, session)
+    # One comparison for 0 <= slow_us < SAMPLED_US_MIN: as an unsigned number, off is huge.
+    executor.time_all = <uint64_t> load_relaxed_i64(&executor.service.slow_us) < SAMPLED_US_MIN
+    session.parser.bulk_bytes_max = load_relaxed_u64(&executor.service.bulk_bytes_max)
+    session.last_ms = executor.now_ms
+    while session.state == SESSION_OPEN and executor.budget != 0 and result == PARSE_COMMAND:
+        if unlikely(load_relaxed_u32(&session.killed)):
+            session.state = SESSION_CLOSING
+            break
+        session.parser.authenticated = admission_authenticated(session, executor.service)
+        count = parse_batch(executor, session, data, size, &offset, &result)
+        if count:
+            run_batch(&call, count)
+        if unlikely(result == PARSE_ERROR or result == PARSE_NO_MEMORY) and session.state == SESSION_OPEN:
+            end_with_error(&call, result)
+        if unlikely(executor.reply.failed):
+            session.state = SESSION_CLOSING
+        if unlikely(executor.reply.size > REPLY_BYTES_SOFT):
+            executor.budget = 0
+    executor_call_done(&call)
+    return size if session.state == SESSION_CLOSING else offset
+
+
+cdef void executor_command(Executor* executor, Session* session, Bytes* argv, uint32_t argc) noexcept nogil:
+    cdef Call call
+    cdef Prepared prepared
+    executor_call_init(&call, executor, session)
+    prepare(executor, &prepared, argv, argc)
+    call.row = prepared.row
+    call.argv = argv
+    call.argc = argc
+    session.last_ms = executor.now_ms
+    execute(&call, &prepared)
+    executor.commands += 1
+    session.commands += 1
+    executor_call_done(&call)
+
+
+cdef void executor_continue(Executor* executor, Session* session) noexcept nogil:
+    cdef Call call
+    cdef WriterPosition position = writer_position(&executor.reply)
+    executor_call_init(&call, executor, session)
+    call.row = session.continuation.row
+    if session.continuation.step(&call, session.continuation.state):
+        session.continuation.discard(session.continuation.state)
+        session.continuation.step = NULL
+        session.continuation.state = NULL
+        session.state = SESSION_OPEN
+        if session.flags & REPLY_MODES:
+            if session.flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP):
+                writer_rewind(&executor.reply, position)
+            executor_reply_done(session)
+    executor_call_done(&call)

@@ -1,0 +1,4 @@
+from kvcy.commands.rows import Row
+
+ROWS: tuple[Row, ...]
+HELP: tuple[bytes, ...]

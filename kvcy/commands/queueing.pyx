@@ -1,0 +1,81 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""What MULTI keeps: the queue of a session's transaction, and its end.
+
+A Transaction lives from MULTI to EXEC or DISCARD, so a session outside one carries a NULL pointer only. Queued commands are
+copies (call.pxd, deferred_new); their count and bytes are kept in the session too, where CLIENT LIST reads them.
+"""
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport calloc, free, realloc
+from kvcy.commands.call cimport deferred_free, deferred_new
+from kvcy.commands.types cimport (
+    SESSION_MULTI, SESSION_MULTI_FAILED, Call, Deferred, Session, Transaction,
+)
+from kvcy.engine.block cimport block_release
+from kvcy.engine.keyspace cimport Keyspace
+from kvcy.engine.platform cimport store_relaxed_u32
+from kvcy.engine.watch cimport watch_clear
+
+
+cdef bint transaction_begin(Session* session) noexcept nogil:
+    session.transaction = <Transaction*> calloc(1, sizeof(Transaction))
+    if session.transaction == NULL:
+        return False
+    session.flags |= SESSION_MULTI
+    return True
+
+
+cdef bint transaction_queue(Call* call) noexcept nogil:
+    cdef Session* session = call.session
+    cdef Transaction* transaction = session.transaction
+    cdef Deferred* command
+    cdef Deferred** grown
+    cdef uint32_t capacity
+    if transaction.count == transaction.capacity:
+        capacity = transaction.capacity * 2 if transaction.capacity else 8
+        grown = <Deferred**> realloc(transaction.queue, capacity * sizeof(Deferred*))
+        if grown == NULL:
+            return False
+        transaction.queue = grown
+        transaction.capacity = capacity
+    command = deferred_new(call.row, call.argv, call.argc)
+    if command == NULL:
+        return False
+    transaction.queue[transaction.count] = command
+    transaction.count += 1
+    transaction.flags_or |= call.row.flags
+    session.queue_count = transaction.count
+    session.queue_bytes += command.memory_bytes + sizeof(Deferred*)
+    return True
+
+
+cdef void transaction_flag(Session* session) noexcept nogil:
+    if session.flags & SESSION_MULTI:
+        session.flags |= SESSION_MULTI_FAILED
+
+
+cdef void transaction_free(Transaction* transaction) noexcept nogil:
+    cdef uint32_t index
+    if transaction == NULL:
+        return
+    for index in range(transaction.count):
+        if transaction.answers != NULL and transaction.answers[index] != NULL:
+            block_release(transaction.answers[index])
+        deferred_free(transaction.queue[index])
+    free(transaction.answers)
+    free(transaction.queue)
+    free(transaction)
+
+
+cdef void transaction_unwatch(Session* session, Keyspace* keyspace) noexcept nogil:
+    if session.watcher.watches != NULL:
+        watch_clear(keyspace, &session.watcher)
+    store_relaxed_u32(&session.watcher.dirty, 0)
+
+
+cdef void transaction_discard(Session* session, Keyspace* keyspace) noexcept nogil:
+    transaction_free(session.transaction)
+    session.transaction = NULL
+    session.queue_count = 0
+    session.queue_bytes = 0
+    session.flags &= ~<uint32_t> (SESSION_MULTI | SESSION_MULTI_FAILED)
+    transaction_unwatch(session, keyspace)

@@ -1,0 +1,105 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""A client's session: its life, and the calls its carrier makes. The work is done in executor.pyx.
+
+Importing this module loads all command families.
+"""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from kvcy.commands.call cimport deferred_free
+from kvcy.commands.executor cimport executor_command, executor_continue, executor_feed, executor_reply_done
+from kvcy.commands.queueing cimport transaction_discard
+from kvcy.commands.transactions cimport exec_answer, exec_is_waiting
+from kvcy.commands.types cimport (
+    SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, SESSION_REPLY_OFF,
+    SESSION_REPLY_SKIP, Executor, Service, Session,
+)
+from kvcy.engine.block cimport Bytes
+from kvcy.engine.keyspace cimport Keyspace
+from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32
+from kvcy.protocol.parser cimport parser_close, parser_fill_room, parser_filled, parser_init
+from kvcy.protocol.writer cimport write_raw
+
+from kvcy.commands import registry
+
+registry.load()
+
+
+cdef Session* session_new(Service* service, int64_t now_ms) noexcept nogil:
+    cdef Session* session = <Session*> calloc(1, sizeof(Session))
+    if session == NULL:
+        return NULL
+    parser_init(&session.parser)
+    session.id = add_relaxed_u64(&service.clients.next_id, 1)
+    session.protocol = 2
+    session.fd = -1
+    session.created_ms = now_ms
+    session.last_ms = now_ms
+    if load_relaxed_u32(&service.password_required) == 0:
+        session.flags = SESSION_AUTHENTICATED
+    return session
+
+
+cdef void session_free(Session* session, Keyspace* keyspace) noexcept nogil:
+    if session.continuation.step != NULL:
+        session.continuation.discard(session.continuation.state)
+    if not exec_is_waiting(session):
+        deferred_free(session.deferred)
+    transaction_discard(session, keyspace)
+    parser_close(&session.parser)
+    free(session.address)
+    free(session.local_address)
+    free(session.name)
+    free(session.library_name)
+    free(session.library_version)
+    free(session)
+
+
+cdef size_t session_feed(Session* session, Executor* executor, const char* data, size_t size) noexcept nogil:
+    executor.reply.resp3 = session.protocol == 3
+    if session.state == SESSION_CONTINUING:
+        if load_relaxed_u32(&session.killed):
+            session.state = SESSION_CLOSING
+        else:
+            executor_continue(executor, session)
+    if session.state == SESSION_OPEN:
+        return executor_feed(executor, session, data, size)
+    return size if session.state == SESSION_CLOSING else 0
+
+
+cdef char* session_fill_room(Session* session, size_t* room) noexcept nogil:
+    if session.parser.filling == NULL or session.state != SESSION_OPEN:
+        room[0] = 0
+        return NULL
+    cdef char* place = parser_fill_room(&session.parser, room)
+    if place == NULL:
+        room[0] = 1
+    return place
+
+
+cdef void session_filled(Session* session, size_t size) noexcept nogil:
+    parser_filled(&session.parser, size)
+
+
+cdef void session_resume(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil:
+    executor.reply.resp3 = session.protocol == 3
+    if exec_is_waiting(session):
+        exec_answer(session, executor, reply, size)
+        if session.state == SESSION_PARKED:
+            return
+    else:
+        if session.flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP) == 0:
+            write_raw(&executor.reply, reply, size)
+        deferred_free(session.deferred)
+        session.deferred = NULL
+        session.state = SESSION_OPEN
+    executor_reply_done(session)
+    if load_relaxed_u32(&session.killed) or executor.reply.failed:
+        session.state = SESSION_CLOSING
+
+
+cdef bint session_execute(Session* session, Executor* executor, Bytes* argv, uint32_t argc) noexcept nogil:
+    executor.reply.resp3 = session.protocol == 3
+    executor_command(executor, session, argv, argc)
+    while session.state == SESSION_CONTINUING:
+        executor_continue(executor, session)
+    return session.state != SESSION_PARKED

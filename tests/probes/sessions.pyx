@@ -1,0 +1,257 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Sessions without a network: a carrier that is fed bytes and returns reply bytes.
+
+    server = Server()                      a keyspace, a service, an executor; time stands still unless moved
+    probe = Probe(server)                  a session; Probe() makes a server of its own
+    probe.feed(b"PING\r\n")                reply bytes; slices of long commands are run to their end
+    probe.execute(b"SET", b"k", b"v")      one command as a RESP array
+    probe.resume(b"+OK\r\n")               answers the command that is waiting for Python: probe.waiting
+"""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+from kvcy.commands.clients cimport clients_add, clients_remove, clients_set_text
+from kvcy.commands.service cimport ServiceHandle, service_free, service_handle, service_new
+from kvcy.commands.session cimport (
+    SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, executor_free, executor_new, session_execute,
+    session_feed, session_fill_room, session_filled, session_free, session_memory_bytes, session_new, session_resume,
+    Executor, Service, Session,
+)
+from kvcy.engine.block cimport Bytes
+from kvcy.engine.hash cimport HashKey
+from kvcy.engine.keyspace cimport Keyspace, keyspace_count, keyspace_free, keyspace_memory_bytes, keyspace_new
+from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_register, quiet_unregister
+from kvcy.protocol.writer cimport Writer, writer_clear
+
+STATES = {SESSION_OPEN: "open", SESSION_PARKED: "parked", SESSION_CLOSING: "closing", SESSION_CONTINUING: "continuing"}
+
+
+cdef bytes written(const Writer* writer):
+    """What the writer holds, marked blocks in their places."""
+    cdef uint32_t index
+    cdef size_t at = 0
+    cdef list parts = []
+    for index in range(writer.mark_count):
+        mark = &writer.marks[index]
+        parts.append(writer.data[at:mark.offset])
+        parts.append((<char*> mark.block.data + mark.start)[:mark.size])
+        at = mark.offset
+    if writer.size > at:
+        parts.append(writer.data[at:writer.size])
+    return b"".join(parts)
+
+
+cdef class Server:
+    """What the sessions of one test share."""
+    cdef Keyspace* keyspace
+    cdef Service* service
+    cdef Executor* executor
+    cdef int quiet_thread
+    cdef readonly ServiceHandle handle
+
+    def __cinit__(self, int shards=4, bint prefetch=True):
+        cdef HashKey key
+        key.k0 = 0x0706050403020100
+        key.k1 = 0x0F0E0D0C0B0A0908
+        self.quiet_thread = -1
+        self.keyspace = keyspace_new(shards, &key)
+        self.service = service_new()
+        if self.keyspace == NULL or self.service == NULL:
+            raise MemoryError
+        self.executor = executor_new(self.keyspace, self.service)
+        if self.executor == NULL:
+            raise MemoryError
+        if prefetch:
+            self.quiet_thread = quiet_register()
+            self.executor.quiet_thread = self.quiet_thread
+        self.executor.now_ms = 1700000000000
+        self.executor.now_us = 1700000000000 * 1000
+        self.handle = service_handle(self.service, None)
+
+    def __dealloc__(self):
+        if self.quiet_thread >= 0:
+            quiet_unregister(self.quiet_thread)
+        if self.executor != NULL:
+            executor_free(self.executor)
+        if self.service != NULL:
+            service_free(self.service)
+        if self.keyspace != NULL:
+            keyspace_free(self.keyspace)
+
+    @property
+    def now_ms(self):
+        return self.executor.now_ms
+
+    @now_ms.setter
+    def now_ms(self, int64_t value):
+        self.executor.now_ms = value
+        self.executor.now_us = value * 1000
+
+    @property
+    def memory_bytes_max(self):
+        return self.keyspace.memory_bytes_max
+
+    @memory_bytes_max.setter
+    def memory_bytes_max(self, uint64_t value):
+        self.keyspace.memory_bytes_max = value
+
+    @property
+    def memory_bytes(self):
+        return keyspace_memory_bytes(self.keyspace)
+
+    @property
+    def hits_and_misses(self):
+        return self.keyspace.keyspace_hits, self.keyspace.keyspace_misses
+
+    def count(self, int database=0):
+        return keyspace_count(self.keyspace, database)
+
+
+cdef void count_wake(void* carrier) noexcept nogil:
+    (<uint32_t*> carrier)[0] += 1
+
+
+cdef class Probe:
+    """One session and its carrier."""
+    cdef readonly Server server
+    cdef Session* session
+    cdef bytearray kept                    # bytes not consumed yet
+    cdef uint32_t wakes
+    cdef public uint32_t budget            # commands a turn
+    cdef readonly int turns                # taken by the last feed
+
+    def __cinit__(self, Server server=None, str address="127.0.0.1:50000"):
+        self.server = Server() if server is None else server
+        self.session = session_new(self.server.service, self.server.executor.now_ms)
+        if self.session == NULL:
+            raise MemoryError
+        self.kept = bytearray()
+        self.budget = 1000
+        self.session.wake = count_wake
+        self.session.carrier = &self.wakes
+        encoded = address.encode()
+        clients_set_text(&self.server.service.clients, &self.session.address, encoded, len(encoded))
+        clients_set_text(&self.server.service.clients, &self.session.local_address, b"127.0.0.1:6379", 14)
+        clients_add(&self.server.service.clients, self.session)
+
+    def __dealloc__(self):
+        self.close()
+
+    def close(self):
+        """Ends the session; the probe is of no use afterwards."""
+        if self.session != NULL:
+            clients_remove(&self.server.service.clients, self.session)
+            session_free(self.session, self.server.keyspace)
+            self.session = NULL
+
+    cdef bytes take_reply(self):
+        reply = written(&self.server.executor.reply)
+        writer_clear(&self.server.executor.reply)
+        return reply
+
+    cdef Py_ssize_t fill(self, bytes data, Py_ssize_t at):
+        """Hands bytes to a large string that is being received; returns where the rest begins."""
+        cdef size_t room
+        cdef char* place
+        while at < len(data):
+            place = session_fill_room(self.session, &room)
+            if place == NULL:
+                break
+            if room > <size_t> (len(data) - at):
+                room = len(data) - at
+            memcpy(place, <const char*> data + at, room)
+            session_filled(self.session, room)
+            at += room
+        return at
+
+    def feed(self, bytes data=b"") -> bytes:
+        """Hands bytes over as a carrier does, turn after turn until nothing more happens; returns what was replied."""
+        cdef bytes chunk
+        cdef size_t used, size
+        cdef const char* start
+        cdef Executor* executor = self.server.executor
+        cdef list replies = []
+        self.turns = 0
+        if not self.kept:
+            data = data[self.fill(data, 0):]
+        self.kept += data
+        while True:
+            executor.budget = self.budget
+            chunk = bytes(self.kept)
+            if executor.quiet_thread >= 0:
+                quiet_enter(executor.quiet_thread)
+            start = chunk
+            size = len(chunk)
+            with nogil:
+                used = session_feed(self.session, executor, start, size)
+            if executor.quiet_thread >= 0:
+                quiet_leave(executor.quiet_thread)
+            self.turns += 1
+            replies.append(self.take_reply())
+            del self.kept[:used]
+            if self.session.state in (SESSION_PARKED, SESSION_CLOSING):
+                break
+            if self.session.state == SESSION_OPEN and executor.budget != 0:
+                break
+        return b"".join(replies)
+
+    def execute(self, *args) -> bytes:
+        """One command as a RESP array."""
+        parts = [b"*%d\r\n" % len(args)]
+        for arg in args:
+            arg = arg if isinstance(arg, bytes) else str(arg).encode()
+            parts.append(b"$%d\r\n%s\r\n" % (len(arg), arg))
+        return self.feed(b"".join(parts))
+
+    def call(self, *args) -> tuple:
+        """One command outside the protocol (session_execute): whether it ran natively, and the reply."""
+        cdef Bytes[16] argv
+        cdef uint32_t index
+        cdef bint native
+        for index in range(<uint32_t> len(args)):
+            argv[index].data = args[index]
+            argv[index].size = len(args[index])
+            argv[index].block = NULL
+        with nogil:
+            native = session_execute(self.session, self.server.executor, argv, index + 1)
+        return native, self.take_reply()
+
+    @property
+    def waiting(self):
+        """The arguments of the command that waits for Python, or None."""
+        cdef uint32_t index
+        if self.session.state != SESSION_PARKED:
+            return None
+        deferred = self.session.deferred
+        return [deferred.argv[index].data[:deferred.argv[index].size] for index in range(deferred.argc)]
+
+    def resume(self, bytes reply) -> bytes:
+        """Answers it, and goes on; returns all that was replied."""
+        session_resume(self.session, self.server.executor, reply, len(reply))
+        first = self.take_reply()
+        if self.session.state == SESSION_PARKED:
+            return first
+        return first + self.feed()
+
+    @property
+    def state(self) -> str:
+        return STATES[self.session.state]
+
+    @property
+    def unconsumed(self) -> int:
+        return len(self.kept)
+
+    @property
+    def killed(self) -> bool:
+        return self.session.killed != 0
+
+    @property
+    def woken(self) -> int:
+        return self.wakes
+
+    @property
+    def id(self) -> int:
+        return self.session.id
+
+    @property
+    def memory_bytes(self) -> int:
+        return session_memory_bytes(self.session)
