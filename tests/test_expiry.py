@@ -1,0 +1,153 @@
+"""EXPIRE and its relatives, TTL and its relatives, PERSIST."""
+
+from __future__ import annotations
+
+import pytest
+import scripts
+from scripts import Runner
+
+SCRIPTS = {
+    "expire": """
+        expire k 10 => :0
+        set k v => +OK
+        expire k 1000 => :1
+        ttl k => :1000
+        pexpire k 2000000 => :1
+        ttl k => :2000
+        expireat k 4102444800 => :1
+        expiretime k => :4102444800
+        pexpireat k 4102444800123 => :1
+        pexpiretime k => :4102444800123
+        expiretime k => :4102444800
+        pexpireat k 4102444800500 => :1
+        expiretime k => :4102444801
+        get k => "v"
+    """,
+    "times that have passed": """
+        set k v => +OK
+        expire k 0 => :1
+        get k => nil
+        set k v => +OK
+        expire k -1 => :1
+        get k => nil
+        set k v => +OK
+        pexpire k -9223372036854775808 => :1
+        get k => nil
+        set k v => +OK
+        expireat k 0 => :1
+        get k => nil
+        set k v => +OK
+        pexpireat k -1 => :1
+        get k => nil
+        pexpireat k -1 => :0
+    """,
+    "NX": """
+        set k v => +OK
+        expire k 1000 NX => :1
+        expire k 2000 nx => :0
+        expire k -1 NX => :0
+        ttl k => :1000
+        expire none 10 NX => :0
+        expire k 2000 NX NX => :0
+    """,
+    "XX": """
+        set k v => +OK
+        expire k 1000 XX => :0
+        ttl k => :-1
+        expire k 1000 => :1
+        expire k 2000 xx => :1
+        ttl k => :2000
+        expire k -1 XX => :1
+        get k => nil
+    """,
+    "GT": """
+        set k v => +OK
+        expire k 1000 GT => :0
+        ttl k => :-1
+        expire k 1000 => :1
+        expire k 500 GT => :0
+        expire k -1 gt => :0
+        expire k 2000 GT => :1
+        ttl k => :2000
+        pexpireat k 4102444800000 GT => :1
+        pexpireat k 4102444800000 GT => :0
+        pexpireat k 4102444800001 GT XX => :1
+    """,
+    "LT": """
+        set k v => +OK
+        pexpireat k 4102444800000 XX LT => :0
+        pexpireat k 4102444800000 LT => :1
+        pexpireat k 4102444800000 LT => :0
+        pexpireat k 4102444800001 lt => :0
+        pexpireat k 4102444799999 LT XX => :1
+        expire k 1000 LT => :1
+        ttl k => :1000
+        expire k -1 LT => :1
+        get k => nil
+    """,
+    "options that exclude each other": """
+        set k v => +OK
+        expire k 10 NX XX => -ERR NX and XX, GT or LT options at the same time are not compatible
+        expire k 10 GT NX => -ERR NX and XX, GT or LT options at the same time are not compatible
+        pexpire k 10 NX LT => -ERR NX and XX, GT or LT options at the same time are not compatible
+        expireat k 10 NX GT LT => -ERR NX and XX, GT or LT options at the same time are not compatible
+        pexpireat k 10 GT LT => -ERR GT and LT options at the same time are not compatible
+        expire k 10 LT XX GT => -ERR GT and LT options at the same time are not compatible
+        expire k abc GT LT => -ERR GT and LT options at the same time are not compatible
+        expire k 10 FOO => -ERR Unsupported option FOO
+        expire k 10 NX Bar => -ERR Unsupported option Bar
+        expire k abc XXX => -ERR Unsupported option XXX
+        ttl k => :-1
+    """,
+    "numbers that are refused": """
+        set k v => +OK
+        expire k abc => -ERR value is not an integer or out of range
+        expire none 1.5 => -ERR value is not an integer or out of range
+        pexpireat k 9223372036854775808 => -ERR value is not an integer or out of range
+        expire k 9223372036854775807 => -ERR invalid expire time in 'expire' command
+        expire k 9223372036854775 => -ERR invalid expire time in 'expire' command
+        expire k -9223372036854776 => -ERR invalid expire time in 'expire' command
+        expireat k 9223372036854776 => -ERR invalid expire time in 'expireat' command
+        expireat k -9223372036854775808 => -ERR invalid expire time in 'expireat' command
+        pexpire k 9223372036854775807 => -ERR invalid expire time in 'pexpire' command
+        expire none 9223372036854775807 => -ERR invalid expire time in 'expire' command
+        ttl k => :-1
+        pexpireat k 9223372036854775807 => :1
+        pexpiretime k => :9223372036854775807
+        expiretime k => :9223372036854776
+        expireat k 9223372036854775 => :1
+        pexpiretime k => :9223372036854775000
+        expire k => -ERR wrong number of arguments for 'expire' command
+        pexpire k => -ERR wrong number of arguments for 'pexpire' command
+        expireat k => -ERR wrong number of arguments for 'expireat' command
+        pexpireat => -ERR wrong number of arguments for 'pexpireat' command
+    """,
+    "keys without an expiry": """
+        ttl k => :-2
+        pttl k => :-2
+        expiretime k => :-2
+        pexpiretime k => :-2
+        persist k => :0
+        set k v => +OK
+        ttl k => :-1
+        pttl k => :-1
+        expiretime k => :-1
+        pexpiretime k => :-1
+        persist k => :0
+        expire k 1000 => :1
+        persist k => :1
+        persist k => :0
+        ttl k => :-1
+        get k => "v"
+        ttl => -ERR wrong number of arguments for 'ttl' command
+        pttl k k => -ERR wrong number of arguments for 'pttl' command
+        expiretime => -ERR wrong number of arguments for 'expiretime' command
+        pexpiretime => -ERR wrong number of arguments for 'pexpiretime' command
+        persist => -ERR wrong number of arguments for 'persist' command
+    """,
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script(runner: Runner, name: str) -> None:
+    scripts.check(runner, SCRIPTS[name])
