@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import scripts
-from scripts import Runner
+from local import Local
 
 SCRIPTS = {
     "expire": """
@@ -148,6 +148,11 @@ SCRIPTS = {
 }
 
 
+@pytest.fixture
+def runner() -> Local:
+    return Local()
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_script(runner: Runner, name: str) -> None:
+def test_script(runner: Local, name: str) -> None:
     scripts.check(runner, SCRIPTS[name])

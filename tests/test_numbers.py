@@ -6,7 +6,7 @@ import locale
 
 import pytest
 import scripts
-from scripts import Runner
+from local import Local
 
 SCRIPTS = {
     "incr and decr": """
@@ -120,12 +120,17 @@ SCRIPTS = {
 }
 
 
+@pytest.fixture
+def runner() -> Local:
+    return Local()
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_script(runner: Runner, name: str) -> None:
+def test_script(runner: Local, name: str) -> None:
     scripts.check(runner, SCRIPTS[name])
 
 
-def test_largest_float_fits_its_buffer(runner: Runner) -> None:
+def test_largest_float_fits_its_buffer(runner: Local) -> None:
     """The most digits a long double can have in front of the point."""
     (reply,) = runner.run([[b"INCRBYFLOAT", b"k", b"-1e4932"]])
     assert reply.startswith((b"$4934\r\n-1", b"$4933\r\n-9"))
@@ -133,13 +138,13 @@ def test_largest_float_fits_its_buffer(runner: Runner) -> None:
     assert reply.startswith(b"$4933\r\n-")
 
 
-def test_number_text_longer_than_its_buffer_is_refused(runner: Runner) -> None:
+def test_number_text_longer_than_its_buffer_is_refused(runner: Local) -> None:
     text = b"0." + b"1" * 5117
     assert runner.run([[b"INCRBYFLOAT", b"k", text]])[0].startswith(b"$19\r\n0.111")
     assert runner.run([[b"INCRBYFLOAT", b"k", text + b"1"]]) == [b"-ERR value is not a valid float\r\n"]
 
 
-def test_locale_with_a_decimal_comma_changes_nothing(runner: Runner) -> None:
+def test_locale_with_a_decimal_comma_changes_nothing(runner: Local) -> None:
     before = locale.setlocale(locale.LC_NUMERIC)
     names = ("de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "C")
     for name in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import scripts
-from scripts import Runner
+from local import Local
 
 SCRIPTS = {
     "append": """
@@ -91,12 +91,17 @@ SCRIPTS = {
 }
 
 
+@pytest.fixture
+def runner() -> Local:
+    return Local()
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_script(runner: Runner, name: str) -> None:
+def test_script(runner: Local, name: str) -> None:
     scripts.check(runner, SCRIPTS[name])
 
 
-def test_growing_value_keeps_its_bytes(runner: Runner) -> None:
+def test_growing_value_keeps_its_bytes(runner: Local) -> None:
     """From inside the entry to a block of its own, by pieces of many sizes."""
     model = b""
     for step in range(120):
@@ -107,7 +112,7 @@ def test_growing_value_keeps_its_bytes(runner: Runner) -> None:
     assert len(model) > 40_000
 
 
-def test_reply_is_not_touched_by_a_later_edit(runner: Runner) -> None:
+def test_reply_is_not_touched_by_a_later_edit(runner: Local) -> None:
     """A large value is sent from where it is: editing it in the same pipeline must not show in the earlier reply."""
     value = b"a" * 100_000
     commands = [[b"SET", b"k", value], [b"GET", b"k"], [b"SETRANGE", b"k", b"0", b"b"], [b"APPEND", b"k", b"c"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import resp
 import scripts
-from scripts import Runner
+from local import Local
 
 SCRIPTS = {
     "get and set": r"""
@@ -240,13 +240,18 @@ SCRIPTS = {
 }
 
 
+@pytest.fixture
+def runner() -> Local:
+    return Local()
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_script(runner: Runner, name: str) -> None:
+def test_script(runner: Local, name: str) -> None:
     scripts.check(runner, SCRIPTS[name])
 
 
 @pytest.mark.parametrize("size", [0, 1, 44, 45, 1000, 2030, 2047, 2048, 2049, 16383, 16384, 32768, 100_000, 3_000_000])
-def test_value_of_any_size_comes_back(runner: Runner, size: int) -> None:
+def test_value_of_any_size_comes_back(runner: Local, size: int) -> None:
     value = bytes(range(256)) * (size // 256 + 1)
     value = value[:size]
     whole = b"$%d\r\n%s\r\n" % (size, value)
@@ -262,13 +267,14 @@ def test_value_of_any_size_comes_back(runner: Runner, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 1024, 1025, 4096, 40_000])
-def test_key_of_any_size_is_found(runner: Runner, size: int) -> None:
+def test_key_of_any_size_is_found(runner: Local, size: int) -> None:
     keys = [b"\x00\r\n\xff"[:size].ljust(size, letter) for letter in (b"a", b"b")]
     assert runner.run([[b"SET", keys[0], b"v"]]) == [b"+OK\r\n"]
     found = [resp.show(reply) for key in keys for reply in runner.run([[b"GET", key]])]
     assert found == ['"v"', '"v"' if keys[0] == keys[1] else "nil"]
 
 
-def test_replies_of_resp3(runner3: Runner) -> None:
+def test_replies_of_resp3() -> None:
+    runner = Local(protocol=3)
     commands = [["GET", "k"], ["MGET", "k"], ["GETSET", "k", "v"], ["SET", "k", "w", "NX"], ["GETDEL", "k"]]
-    assert runner3.run(commands) == [b"_\r\n", b"*1\r\n_\r\n", b"_\r\n", b"_\r\n", b"$1\r\nv\r\n"]
+    assert runner.run(commands) == [b"_\r\n", b"*1\r\n_\r\n", b"_\r\n", b"_\r\n", b"$1\r\nv\r\n"]
