@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import scripts
-from local import Local
+from local import NOW_MS, Local
 
 SCRIPTS = {
     "expire": """
@@ -156,3 +156,93 @@ def runner() -> Local:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_script(runner: Local, name: str) -> None:
     scripts.check(runner, SCRIPTS[name])
+
+
+def test_time_left_is_rounded_to_the_nearest_second(runner: Local) -> None:
+    runner.command("SET", "k", "v", "PXAT", str(NOW_MS + 10_000))
+    replies = {}
+    for passed_ms in (0, 1, 499, 500, 501, 9_499, 9_500, 9_501, 9_999):
+        runner.handlers.now_ms = NOW_MS + passed_ms
+        replies[passed_ms] = runner.run([["TTL", "k"], ["PTTL", "k"]])
+    assert {passed_ms: int(ttl[1:]) for passed_ms, (ttl, _) in replies.items()} == {
+        0: 10,
+        1: 10,
+        499: 10,
+        500: 10,
+        501: 9,
+        9_499: 1,
+        9_500: 1,
+        9_501: 0,
+        9_999: 0,
+    }
+    assert all(int(pttl[1:]) == 10_000 - passed_ms for passed_ms, (_, pttl) in replies.items())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["SET", "k", "v", "EX", "10"],
+        ["SET", "k", "v", "PX", "10000"],
+        ["SET", "k", "v", "EXAT", str(NOW_MS // 1000 + 10)],
+        ["SET", "k", "v", "PXAT", str(NOW_MS + 10_000)],
+        ["SETEX", "k", "10", "v"],
+        ["PSETEX", "k", "10000", "v"],
+        ["EXPIRE", "k", "10"],
+        ["PEXPIRE", "k", "10000"],
+        ["EXPIREAT", "k", str(NOW_MS // 1000 + 10)],
+        ["PEXPIREAT", "k", str(NOW_MS + 10_000)],
+        ["GETEX", "k", "EX", "10"],
+        ["GETEX", "k", "PX", "10000"],
+        ["GETEX", "k", "EXAT", str(NOW_MS // 1000 + 10)],
+        ["GETEX", "k", "PXAT", str(NOW_MS + 10_000)],
+    ],
+    ids=lambda command: " ".join(command[:1] + command[-2:-1]),
+)
+def test_key_lives_exactly_as_long_as_asked(runner: Local, command: list[str]) -> None:
+    runner.command("SET", "k", "v")
+    assert not runner.command(*command).startswith(b"-")
+    runner.handlers.now_ms = NOW_MS + 9_999
+    assert runner.run([["GET", "k"], ["PTTL", "k"]]) == [b"$1\r\nv\r\n", b":1\r\n"]
+    runner.handlers.now_ms = NOW_MS + 10_001
+    assert runner.run([["GET", "k"], ["PTTL", "k"]]) == [b"$-1\r\n", b":-2\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        (["SETNX", "k", "w"], b":1\r\n"),
+        (["MSETNX", "k", "w"], b":1\r\n"),
+        (["SET", "k", "w", "XX"], b"$-1\r\n"),
+        (["SET", "k", "w", "NX", "GET"], b"$-1\r\n"),
+        (["SET", "k", "w", "KEEPTTL"], b"+OK\r\n"),
+        (["GETSET", "k", "w"], b"$-1\r\n"),
+        (["GETDEL", "k"], b"$-1\r\n"),
+        (["GETEX", "k", "PERSIST"], b"$-1\r\n"),
+        (["APPEND", "k", "w"], b":1\r\n"),
+        (["STRLEN", "k"], b":0\r\n"),
+        (["SETRANGE", "k", "1", "w"], b":2\r\n"),
+        (["INCRBY", "k", "5"], b":5\r\n"),
+        (["INCRBYFLOAT", "k", "5"], b"$1\r\n5\r\n"),
+        (["EXPIRE", "k", "10"], b":0\r\n"),
+        (["PERSIST", "k"], b":0\r\n"),
+        (["EXPIRETIME", "k"], b":-2\r\n"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_expired_key_is_missing_for_every_command(runner: Local, command: list[str], reply: bytes) -> None:
+    runner.command("SET", "k", "7", "PX", "10")
+    runner.handlers.now_ms = NOW_MS + 20
+    assert runner.command(*command) == reply
+    assert runner.run([["PTTL", "k"]])[0] in (b":-1\r\n", b":-2\r\n")
+
+
+def test_asking_for_the_expiry_counts_as_hit_or_miss(runner: Local) -> None:
+    runner.command("SET", "k", "v")
+    runner.run([["TTL", "k"], ["PTTL", "none"], ["EXPIRETIME", "k"], ["PEXPIRETIME", "k"]])
+    assert (runner.handlers.hits, runner.handlers.misses) == (3, 1)
+
+
+def test_unsupported_option_is_quoted_in_one_line(runner: Local) -> None:
+    assert runner.command("EXPIRE", "k", "1", "a\r\nb\n") == b"-ERR Unsupported option a  b\r\n"
+    assert runner.command("EXPIRE", "k", "1", "a\0b") == b"-ERR Unsupported option a\r\n"
+    assert runner.command("EXPIRE", "k", "1", "") == b"-ERR Unsupported option \r\n"

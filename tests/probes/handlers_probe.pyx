@@ -16,7 +16,7 @@ from kvcy.engine.keyspace cimport (
     shards_lock, shards_unlock,
 )
 from kvcy.engine.memory cimport memory_fail_after, memory_fail_never
-from kvcy.protocol.writer cimport Writer, writer_clear, writer_close, writer_init
+from kvcy.protocol.writer cimport Writer, writer_clear, writer_close, writer_init, writer_room
 
 from kvcy.commands.registry import load
 
@@ -76,6 +76,7 @@ cdef class Handlers:
             call.key_count += 1
             at += row.key_step
         shards_lock(self.keyspace, &shards, exclusive)
+        writer_room(&self.reply, 65536)            # the reply itself shall not be what fails
         if self.out_of_memory:
             memory_fail_after(0)
         row.handler(&call)
