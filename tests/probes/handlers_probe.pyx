@@ -16,7 +16,7 @@ from kvcy.engine.keyspace cimport (
     shards_lock, shards_unlock,
 )
 from kvcy.engine.memory cimport memory_fail_after, memory_fail_never
-from kvcy.protocol.writer cimport Writer, writer_clear, writer_close, writer_init, writer_room
+from kvcy.protocol.writer cimport Mark, Writer, writer_clear, writer_close, writer_init, writer_room
 
 from kvcy.commands.registry import load
 
@@ -116,11 +116,13 @@ cdef class Handlers:
         cdef list parts = []
         cdef size_t at = 0
         cdef uint32_t index
+        cdef const Mark* mark
         if self.reply.failed:
             raise MemoryError("the reply")
         for index in range(self.reply.mark_count):
-            parts.append(self.reply.data[at:self.reply.marks[index].offset])
-            at = self.reply.marks[index].offset
-            parts.append((self.reply.marks[index].block.data + self.reply.marks[index].start)[:self.reply.marks[index].size])
+            mark = &self.reply.marks[index]
+            parts.append(self.reply.data[at:mark.offset])
+            at = mark.offset
+            parts.append((mark.block.data + mark.start)[:mark.size])
         parts.append(self.reply.data[at:self.reply.size])
         return b"".join(parts)
