@@ -5,10 +5,10 @@ from admin_fakes import Admin
 
 from kvcy.commands.admin_rows import ROWS
 from kvcy.server import admin as admin_module
-from kvcy.server.admin import HANDLERS, answer
+from kvcy.server.admin import HANDLERS, dispatch
 from kvcy.server.context import Context, LatencySamples, SlowCommand
 from kvcy.server.options import Options
-from kvcy.server.replies import OK, SYNTAX_ERROR, Encoded, Error, Reply, Simple, Verbatim
+from kvcy.server.replies import OK, SYNTAX_ERROR, Close, Error, Reply, Simple, Verbatim
 
 
 def test_rows_and_handlers_match() -> None:
@@ -50,7 +50,7 @@ def test_shutdown() -> None:
     assert admin("shutdown", "abort") == Error("ERR No shutdown in progress.")
     assert admin("shutdown", "save") == Error("ERR Errors trying to SHUTDOWN. Check logs.")
     assert admin.stops == 0
-    assert admin("shutdown", "NOSAVE", "now") == Encoded(b"")
+    assert admin("shutdown", "NOSAVE", "now") == Close()
     assert admin.stops == 1
 
 
@@ -99,10 +99,6 @@ class FakeRequest:
         self.name = name
         self.args = args
         self.session = FakeSession()
-        self.replies: list[bytes] = []
-
-    def reply(self, data: bytes) -> None:
-        self.replies.append(data)
 
 
 class FakeSession:
@@ -119,9 +115,8 @@ async def test_answering_requests(monkeypatch: pytest.MonkeyPatch) -> None:
 
     state = Admin().state
     good = FakeRequest("config|get", b"CONFIG", b"GET", b"hz")
-    await answer(state, good)
-    assert good.replies == [b"*2\r\n$2\r\nhz\r\n$2\r\n10\r\n"]
+    assert await dispatch(state, good) == (b"*2\r\n$2\r\nhz\r\n$2\r\n10\r\n")
     monkeypatch.setitem(admin_module.HANDLERS, "role", broken)
     bad = FakeRequest("role", b"role")
-    await answer(state, bad)
-    assert bad.replies == [b"-ERR internal error; the server's log says more\r\n"]
+    assert await dispatch(state, bad) == b"-ERR internal error; the server's log says more\r\n"
+    assert await dispatch(state, FakeRequest("shutdown", b"shutdown")) is None

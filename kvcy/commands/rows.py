@@ -84,7 +84,7 @@ class Row:
             found.append("write")
         if "readonly" in self.words:
             found.append("read")
-        if group := GROUP_CATEGORIES.get(self.group):
+        if not self.subcommands and (group := GROUP_CATEGORIES.get(self.group)):  # a container is in none
             found.append(group)
         if "admin" in self.words:
             found += ["admin", "dangerous"]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from kvcy.server import command_command, config_command, help_texts, info, process_commands, watch_commands
 from kvcy.server.context import Context, ServerState
-from kvcy.server.replies import Error, Reply, encode
+from kvcy.server.replies import Close, Error, Reply, encode
 
 Handler = Callable[[Context, Sequence[bytes]], Awaitable[Reply]]
 
@@ -75,15 +75,14 @@ class Request(Protocol):
     @property
     def session(self) -> Session: ...
 
-    def reply(self, data: bytes) -> None: ...
 
-
-async def answer(state: ServerState, request: Request) -> None:
-    """Answers one request. A handler's own failure is logged and answered as an error; it never spreads."""
+async def dispatch(state: ServerState, request: Request) -> bytes | None:
+    """The encoded reply to one request; None: close the connection without one. A handler's own failure is logged and
+    answered as an error; it never spreads."""
     session = request.session
     context = Context(state, session.id, session.database, session.protocol, session.is_local)
     reply = await run(context, request.name, request.args)
-    request.reply(encode(reply, context.protocol))
+    return None if isinstance(reply, Close) else encode(reply, context.protocol)
 
 
 async def run(context: Context, name: str, args: Sequence[bytes]) -> Reply:

@@ -10,7 +10,7 @@ import trio
 from kvcy.server.config_command import text_of
 from kvcy.server.context import Context
 from kvcy.server.help_texts import help_reply
-from kvcy.server.replies import OK, SYNTAX_ERROR, Encoded, Error, Reply, Set, Simple, Verbatim
+from kvcy.server.replies import OK, SYNTAX_ERROR, Close, Encoded, Error, Reply, Set, Simple, Verbatim
 from kvcy.version import REDIS_VERSION, VERSION
 
 DEBUG_REFUSED = Error(
@@ -37,7 +37,7 @@ async def shutdown(context: Context, args: Sequence[bytes]) -> Reply:
         return Error("ERR Errors trying to SHUTDOWN. Check logs.")
     context.server.log.warning("User requested shutdown...")
     context.server.shut_down()
-    return Encoded(b"")
+    return Close()
 
 
 async def role(context: Context, args: Sequence[bytes]) -> Reply:

@@ -50,8 +50,13 @@ class Encoded:
     data: bytes
 
 
+@dataclass(frozen=True)
+class Close:
+    """No reply: the connection is closed."""
+
+
 Reply: TypeAlias = (
-    "bool | int | float | str | bytes | Simple | Error | Verbatim | Set | Encoded"
+    "bool | int | float | str | bytes | Simple | Error | Verbatim | Set | Encoded | Close"
     " | Sequence[Reply] | Mapping[str, Reply] | Mapping[bytes, Reply] | None"
 )
 
