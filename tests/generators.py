@@ -48,6 +48,11 @@ def key(random: Random) -> bytes:
     return KEYS[min(random.randrange(len(KEYS)), random.randrange(len(KEYS)))]
 
 
+def counter(random: Random, kind: bytes) -> bytes:
+    """A key that holds mostly numbers of one kind, or one of the common keys."""
+    return b"%s:%d" % (kind, random.randrange(3)) if random.random() < 0.6 else key(random)
+
+
 def number(random: Random) -> bytes:
     """An integer, sometimes a bad one."""
     if random.random() < 0.1:
@@ -164,10 +169,12 @@ def string_command(random: Random) -> list[bytes]:
         return [name, key(random), offset(random), offset(random)]
     if name == b"SETRANGE":
         return [name, key(random), splice_offset(random), value(random)]
+    if name in (b"INCR", b"DECR"):
+        return [name, counter(random, b"integer")]
     if name in (b"INCRBY", b"DECRBY"):
-        return [name, key(random), number(random)]
+        return [name, counter(random, b"integer"), number(random)]
     if name == b"INCRBYFLOAT":
-        return [name, key(random), random.choice(NOT_FLOATS if random.random() < 0.15 else FLOATS)]
+        return [name, counter(random, b"float"), random.choice(NOT_FLOATS if random.random() < 0.15 else FLOATS)]
     if name in (b"SETNX", b"GETSET", b"APPEND"):
         return [name, key(random), value(random)]
     return [name, key(random)]

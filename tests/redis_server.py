@@ -24,7 +24,7 @@ class Connection:
         self.socket.connect(path)
 
     def run(self, commands: Sequence[Sequence[bytes | str]]) -> list[bytes]:
-        """The raw replies to the commands, sent as one pipeline (which must fit the socket's buffers, replies too)."""
+        """The raw replies to the commands, sent as one pipeline: nothing is read before all of it is sent."""
         self.socket.sendall(b"".join(map(resp.encode, commands)))
         replies: list[bytes] = []
         rest = b""

@@ -1,4 +1,4 @@
-"""Requests and replies as bytes, for tests: encode a command, cut a stream into replies, show a reply as one line."""
+"""Requests and replies as bytes: encode commands, cut a stream into raw replies, show a reply in one line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def show(reply: bytes) -> str:
     if head in (b"$-1", b"*-1", b"_"):
         return "nil"
     if head[:1] == b"$":
-        return '"' + rest[:-2].decode("ascii", "backslashreplace") + '"'
+        return '"' + "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in rest[:-2]) + '"'
     if head[:1] == b"*":
         return "[" + ", ".join(show(element) for element in elements(rest)) + "]"
     return head.decode()

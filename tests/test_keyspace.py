@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from probes.keyspace_probe import Keys, Watching
 
 SIZES = [0, 1, 7, 8, 40, 100, 1000, 2031, 2032, 2048, 2049, 5000, 40000]
@@ -97,7 +98,9 @@ def step(keys: Keys, model: Model, operation: tuple) -> None:
         keys.upkeep(args[0])
 
 
-def move(keys: Keys, model: Model, kind: str, source: bytes, target: bytes, database: int, to: int, replace: bool) -> None:
+def move(
+    keys: Keys, model: Model, kind: str, source: bytes, target: bytes, database: int, to: int, replace: bool
+) -> None:
     same = source == target and database == to
     if kind == "copy" and same:
         return
