@@ -16,7 +16,7 @@ in the same command included, and the caller keeps nothing of it.
                                                    PARSE_MORE: the buffer ends inside a command, or at its end
     keeps base[offset : size], which it hands in again, first byte first, with what it receives behind it
     or, if p.filling (then offset == size): may receive into parser_fill_room(p, &room), then parser_filled(p, n), until
-    p.filling is NULL again, and goes on with parser_next. Bytes handed to parser_next while it is filling are taken, too.
+    p.filling is NULL again, and goes on with parser_next. Bytes handed to parser_next while filling are taken, too.
 
 Limits and error texts are Redis's: "Protocol error: invalid multibulk length", "Protocol error: invalid bulk length",
 "Protocol error: expected '$', got 'x'", "Protocol error: too big mbulk count string",
@@ -49,7 +49,7 @@ cdef struct Parser:        # small: one a connection; what is large is allocated
     uint32_t args_done
     uint32_t args_kept              # of those, how many no longer lie in the caller's buffer
     uint32_t partial_capacity
-    Bytes* partial                  # the arguments done: owns its blocks; without one, data is an offset (see parser.pyx)
+    Bytes* partial                  # the arguments done: owns its blocks; without one, data is an offset
     size_t position                 # the next byte to look at, counted from the byte at *offset
     size_t line                     # where the line under way begins, counted likewise
     uint64_t bulk_bytes             # length of the bulk whose bytes are awaited
@@ -60,11 +60,11 @@ cdef struct Parser:        # small: one a connection; what is large is allocated
 
 cdef void parser_init(Parser* parser) noexcept nogil      # 512 MiB a bulk, authenticated
 cdef void parser_close(Parser* parser) noexcept nogil     # may be initialised again
-# Looks for the next command in base[*offset:size], where base + *offset is the first byte of the command under way (or of the
-# next one). PARSE_COMMAND: its arguments were appended to `arguments` (from index *first on, *argc of them), *offset moved
-# behind it. They point into base, or into blocks (each of which `arguments` then owns one reference of, until
-# arguments_clear). PARSE_MORE: the bytes from *offset on must be handed in again with more behind them. PARSE_ERROR is
-# final. PARSE_NO_MEMORY: nothing was lost, the call may be repeated.
+# Looks for the next command in base[*offset:size], where base + *offset is the first byte of the command under way (or
+# of the next one). PARSE_COMMAND: its arguments were appended to `arguments` (from index *first on, *argc of them),
+# *offset moved behind it. They point into base, or into blocks (each of which `arguments` then owns one reference of,
+# until arguments_clear). PARSE_MORE: the bytes from *offset on must be handed in again with more behind them.
+# PARSE_ERROR is final. PARSE_NO_MEMORY: nothing was lost, the call may be repeated.
 cdef ParseResult parser_next(Parser* parser, const char* base, size_t size, size_t* offset, Arguments* arguments,
                              uint32_t* first, uint32_t* argc) noexcept nogil
 # While parser.filling: where the next bytes from the socket go, and how many at most (room made as bytes arrive).

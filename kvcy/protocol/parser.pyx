@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The request parser (parser.pxd): a fast path for whole commands, and a state machine for everything else.
 
-parser_next takes a multibulk that lies whole and well-formed in the buffer in one pass. At the first byte that is out of
-the ordinary (the end of the buffer, an inline command, a negative or overlong number, an error) it writes down how far
-it got and leaves the rest to the state machine, which goes on from there, now or when more has arrived:
+parser_next takes a multibulk that lies whole and well-formed in the buffer in one pass. At the first byte that is out
+of the ordinary (the end of the buffer, an inline command, a negative or overlong number, an error) it writes down how
+far it got and leaves the rest to the state machine, which goes on from there, now or when more has arrived:
 
                  '*'               count > 0                  length
     IDLE ------------> COUNT ----------------> HEADER <----------------> BODY
@@ -12,29 +12,29 @@ it got and leaves the rest to the state machine, which goes on from there, now o
       +---> INLINE ---> command                  +-----------------------FILLING
 
 What it remembers are offsets from the unfinished command's first byte: `line` is where the line under way begins and
-`position` the byte up to which it was searched, so no byte is looked at twice. The arguments done are kept in `partial`:
+`position` the byte up to which it was searched, so no byte is looked at twice. The arguments done are in `partial`:
 
     index < args_kept, no block     data is an offset into `kept`
     index >= args_kept, no block    data is an offset from the command's first byte
     with a block                    the whole content of the block, which the entry owns
 
-When a bulk is received apart, the arguments before it are copied to `kept` and the buffer is given up; offsets then count
-from the byte behind. A block being filled gets the bulk's bytes and the CR LF behind them, so that one recv can bring
-the end of the command; the two are cut off again.
+When a bulk is received apart, the arguments before it are copied to `kept` and the buffer is given up; offsets then
+count from the byte behind. A block being filled gets the bulk's bytes and the CR LF behind them, so that one recv can
+bring the end of the command; the two are cut off again.
 
 As in Redis a line ends at CR plus any byte, or at LF for an inline command, and what stands behind a bulk is not looked
 at. Unlike there, a NUL inside a line is a byte like any other. Memory grows only with what arrived: an argument takes
 at least 6 bytes on the wire and 24 bytes in an array.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcpy
+from libc.string cimport memchr, memcpy, memset
 
 from kvcy.engine.block cimport Block, Bytes, block_new, block_release, block_reserve
 from kvcy.engine.memory cimport memory_free, memory_resize
 from kvcy.engine.platform cimport invariant, likely, unlikely
 from kvcy.protocol.arguments cimport arguments_own
 from kvcy.protocol.lengths cimport scan_length, scan_number
-from kvcy.protocol.words cimport split_words
+from kvcy.protocol.words cimport split_line
 
 cdef enum ParserState:
     PARSER_IDLE = 0        # between commands
@@ -57,22 +57,15 @@ cdef enum:
 # --- the parser as a whole
 
 cdef void parser_init(Parser* parser) noexcept nogil:
+    memset(parser, 0, sizeof(Parser))
     parser.bulk_bytes_max = 512 * 1024 * 1024
     parser.authenticated = True
-    parser.partial = NULL
-    parser.partial_capacity = 0
-    parser.kept = NULL
-    parser.filling = NULL
-    parser.args_done = 0
-    parser.error = NULL
-    parser.error_text[0] = 0
-    begin_command(parser)
 
 
 cdef void parser_close(Parser* parser) noexcept nogil:
     cdef uint32_t i
     for i in range(parser.args_done):
-        if parser.partial != NULL and parser.partial[i].block != NULL:
+        if parser.partial[i].block != NULL:
             block_release(parser.partial[i].block)
     if parser.kept != NULL:
         block_release(parser.kept)
@@ -168,8 +161,9 @@ cdef ParseResult parser_next(Parser* parser, const char* base, size_t size, size
     return resume(parser, start, size - offset[0], offset, arguments, argc)
 
 
-cdef bint suspend(Parser* parser, Arguments* arguments, uint32_t count, uint32_t done, const char* start) noexcept nogil:
-    """Moves the `done` entries behind arguments.count over to `partial`, as offsets; false: no memory, nothing changed."""
+cdef bint suspend(Parser* parser, Arguments* arguments, uint32_t count, uint32_t done,
+                  const char* start) noexcept nogil:
+    """Moves the `done` entries behind arguments.count to `partial`, as offsets; false: no memory, nothing changed."""
     cdef const Bytes* entry = arguments.at + arguments.count
     cdef uint32_t i
     if done and not partial_reserve(parser, done):
@@ -323,7 +317,7 @@ cdef int take_body(Parser* parser, const char* start, size_t size) noexcept nogi
 # --- large bulks
 
 cdef bint keep_arguments(Parser* parser, const char* start) noexcept nogil:
-    """Copies the bytes of the arguments that lie in the caller's buffer to `kept`; false: no memory, nothing changed."""
+    """Copies the arguments that lie in the caller's buffer to `kept`; false: no memory, nothing changed."""
     cdef size_t bytes_more = 0
     cdef uint32_t i
     cdef Bytes* entry
@@ -449,9 +443,7 @@ cdef ParseResult complete(Parser* parser, const char* start, size_t* offset, Arg
 cdef int take_inline(Parser* parser, const char* start, size_t size, size_t* offset, Arguments* arguments,
                      uint32_t* argc) noexcept nogil:
     """A line up to LF, which a CR may precede."""
-    cdef uint32_t count_before = arguments.count
     cdef size_t length
-    cdef Block* unquoted = NULL
     cdef ParseResult result
     cdef int step = find_line_end(parser, start, size, 10, "Protocol error: too big inline request")
     if step != STEP_ON:
@@ -459,23 +451,10 @@ cdef int take_inline(Parser* parser, const char* start, size_t size, size_t* off
     length = parser.position
     if length and start[length - 1] == 13:
         length -= 1
-    if memchr(start, c'"', length) != NULL or memchr(start, c"'", length) != NULL:
-        unquoted = block_new(length)
-        if unquoted == NULL:
-            return PARSE_NO_MEMORY
-    result = split_words(start, start + length, arguments, unquoted)
-    if result == PARSE_COMMAND and unquoted != NULL and not arguments_reserve(arguments, 1):
-        result = PARSE_NO_MEMORY
-    if result != PARSE_COMMAND:
-        arguments.count = count_before
-        if unquoted != NULL:
-            block_release(unquoted)
-        if result == PARSE_ERROR:
-            return fail(parser, "Protocol error: unbalanced quotes in request")
-        return result
-    argc[0] = arguments.count - count_before
-    if unquoted != NULL:
-        arguments_own(arguments, unquoted)
-    offset[0] += parser.position + 1
-    begin_command(parser)
-    return PARSE_COMMAND
+    result = split_line(start, length, arguments, argc)
+    if result == PARSE_ERROR:
+        return fail(parser, "Protocol error: unbalanced quotes in request")
+    if result == PARSE_COMMAND:
+        offset[0] += parser.position + 1
+        begin_command(parser)
+    return result

@@ -7,10 +7,9 @@
 
 A quoted part may begin inside a word, but must end it.
 """
-from kvcy.engine.block cimport Block
+from libc.stdint cimport uint32_t
 from kvcy.protocol.arguments cimport Arguments, ParseResult
 
-# Appends the words of the line [at, end): as they stand there, or, when `unquoted` is not NULL, decoded into that block.
-# PARSE_COMMAND, PARSE_ERROR (the quotes do not balance) or PARSE_NO_MEMORY; after these some words may be appended.
-# REQUIRES: a line with a quote has an empty block with room for as many bytes as the line has.
-cdef ParseResult split_words(const char* at, const char* end, Arguments* arguments, Block* unquoted) noexcept nogil
+# Appends the words of a line, *argc of them: they point into it, or, where it has quotes, into a block that `arguments`
+# owns by one more entry. PARSE_COMMAND, PARSE_ERROR (the quotes do not balance) or PARSE_NO_MEMORY.
+cdef ParseResult split_line(const char* line, size_t size, Arguments* arguments, uint32_t* argc) noexcept nogil

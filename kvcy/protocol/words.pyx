@@ -1,15 +1,41 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The words of an inline command. See words.pxd."""
-from kvcy.engine.block cimport Block
+from libc.stdint cimport uint32_t
+from libc.string cimport memchr
+
+from kvcy.engine.block cimport Block, block_new, block_release
 from kvcy.protocol.arguments cimport (
-    PARSE_COMMAND, PARSE_ERROR, PARSE_NO_MEMORY, Arguments, ParseResult, arguments_reserve)
+    PARSE_COMMAND, PARSE_ERROR, PARSE_NO_MEMORY, Arguments, ParseResult, arguments_own, arguments_reserve)
 
 
 cdef inline bint is_space(char c) noexcept nogil:
     return c == 32 or 9 <= c <= 13
 
 
+cdef ParseResult split_line(const char* line, size_t size, Arguments* arguments, uint32_t* argc) noexcept nogil:
+    cdef uint32_t count_before = arguments.count
+    cdef Block* unquoted = NULL
+    cdef ParseResult result
+    if memchr(line, c'"', size) != NULL or memchr(line, c"'", size) != NULL:
+        unquoted = block_new(size)
+        if unquoted == NULL:
+            return PARSE_NO_MEMORY
+    result = split_words(line, line + size, arguments, unquoted)
+    if result == PARSE_COMMAND and unquoted != NULL and not arguments_reserve(arguments, 1):
+        result = PARSE_NO_MEMORY
+    if result != PARSE_COMMAND:
+        arguments.count = count_before
+        if unquoted != NULL:
+            block_release(unquoted)
+        return result
+    argc[0] = arguments.count - count_before
+    if unquoted != NULL:
+        arguments_own(arguments, unquoted)
+    return PARSE_COMMAND
+
+
 cdef ParseResult split_words(const char* at, const char* end, Arguments* arguments, Block* unquoted) noexcept nogil:
+    """Appends the words as they stand, or, where there are quotes, decoded into `unquoted`."""
     cdef const char* word
     cdef const char* word_end
     while True:

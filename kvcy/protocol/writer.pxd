@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The reply writer: a growing buffer, and references to large blocks that are sent from where they are.
 
-A mark at `offset` says: here the bytes [start, start + size) of a block come in between. The writer owns one reference of
-each marked block. When memory ends, `failed` is raised, further writes are ignored, and the connection must be closed.
+A mark at `offset` says: here the bytes [start, start + size) of a block come in between. The writer owns one reference
+of each marked block. When memory ends, `failed` is raised, further writes are ignored, and the connection must be closed.
 RESP3 (`resp3` true) and RESP2 forms differ for null, map, set, double, boolean, verbatim, big number and push.
 
 What every command writes is inline: where the room suffices, no call is made.
@@ -56,7 +56,8 @@ cdef size_t writer_memory_bytes(const Writer* writer) noexcept nogil
 cdef void write_raw(Writer* writer, const char* data, size_t size) noexcept nogil          # bytes as they are
 cdef void write_simple(Writer* writer, const char* text) noexcept nogil                    # +text, NUL-terminated
 cdef void write_error(Writer* writer, const char* text) noexcept nogil                     # -text ("ERR ..." included)
-cdef void write_error_part(Writer* writer, const char* text, size_t size) noexcept nogil   # same; CR and LF become spaces
+# As write_error; CR and LF become spaces.
+cdef void write_error_part(Writer* writer, const char* text, size_t size) noexcept nogil
 cdef void write_bulk_text(Writer* writer, const char* text) noexcept nogil                 # NUL-terminated
 cdef void write_bulk_int(Writer* writer, int64_t number) noexcept nogil                    # an integer as a bulk string
 cdef void write_value_part(Writer* writer, Bytes value, size_t start, size_t size) noexcept nogil

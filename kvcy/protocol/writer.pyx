@@ -4,8 +4,8 @@
 The buffer doubles, from 1 KiB on. A failed writer has capacity == size, so that the inline functions find no room and
 come here, where `failed` is looked at; no write needs to check anything else. Marks are in the order of their offsets.
 
-Doubles are written with the fewest digits that read back as the same value: 15 significant digits are tried, then 16, then
-17. The digits come from snprintf and are laid out here, so the locale's decimal point does not matter.
+Doubles are written with the fewest digits that read back as the same value: 15 significant digits are tried, then 16,
+then 17. The digits come from snprintf and are laid out here, so the locale's decimal point does not matter.
 """
 from libc.float cimport DBL_MIN
 from libc.math cimport isinf, isnan, signbit

@@ -70,6 +70,15 @@ cdef class ParserProbe:
         return parser_memory_bytes(&self.parser)
 
     @property
+    def position(self) -> int:
+        """How many bytes of `rest` have been looked at."""
+        return self.parser.position
+
+    @property
+    def args_done(self) -> int:
+        return self.parser.args_done
+
+    @property
     def capacity(self) -> int:
         return self.arguments.capacity
 
@@ -138,12 +147,12 @@ def nanoseconds_per_command(bytes data, int rounds, uint32_t batch) -> float:
     cdef uint32_t first = 0, argc = 0
     cdef uint64_t commands = 0
     cdef timespec before, after
-    cdef int i
+    cdef int _
     parser_init(&parser)
     arguments_init(&arguments)
     clock_gettime(CLOCK_MONOTONIC, &before)
     with nogil:
-        for i in range(rounds):
+        for _ in range(rounds):
             offset = 0
             while parser_next(&parser, base, size, &offset, &arguments, &first, &argc) == PARSE_COMMAND:
                 commands += 1

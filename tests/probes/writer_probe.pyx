@@ -1,10 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """protocol/writer.pxd for the tests."""
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from kvcy.engine.block cimport Block, Bytes, block_new, block_release
+from kvcy.engine.memory cimport memory_fail_after, memory_fail_never
 from kvcy.protocol.writer cimport (
     FORMAT_DOUBLE_BYTES, FORMAT_INT_BYTES, WRITER_BLOCK_BYTES_MIN, WRITER_KEPT_BYTES_MAX, Writer, WriterPosition,
     format_double, format_int, write_array, write_big_number, write_bool, write_bulk, write_bulk_int, write_bulk_text,
@@ -14,6 +15,14 @@ from kvcy.protocol.writer cimport (
 
 BLOCK_MIN = WRITER_BLOCK_BYTES_MIN
 KEPT_MAX = WRITER_KEPT_BYTES_MAX
+
+
+def fail_after(count: int) -> None:
+    memory_fail_after(count)
+
+
+def fail_never() -> None:
+    memory_fail_never()
 
 
 def int_text(int64_t number) -> bytes:
