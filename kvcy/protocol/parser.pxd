@@ -73,5 +73,11 @@ cdef char* parser_fill_room(Parser* parser, size_t* room) noexcept nogil
 # `size` bytes (at most that room) were put there. The last ones end the filling: parser.filling is NULL again, and
 # parser_next goes on, even on an empty buffer: the command may be complete.
 cdef void parser_filled(Parser* parser, size_t size) noexcept nogil
-# Bytes held for the unfinished command besides the caller's buffer.
-cdef size_t parser_memory_bytes(const Parser* parser) noexcept nogil
+cdef inline size_t parser_memory_bytes(const Parser* parser) noexcept nogil:
+    """Bytes held for the unfinished command besides the caller's buffer."""
+    cdef inline size_t size = parser.partial_capacity * sizeof(Bytes)
+    if parser.kept != NULL:
+        size += parser.kept.capacity
+    if parser.filling != NULL:
+        size += parser.filling.capacity
+    return size

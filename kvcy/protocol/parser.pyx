@@ -75,15 +75,6 @@ cdef void parser_close(Parser* parser) noexcept nogil:
     parser_init(parser)
 
 
-cdef size_t parser_memory_bytes(const Parser* parser) noexcept nogil:
-    cdef size_t size = parser.partial_capacity * sizeof(Bytes)
-    if parser.kept != NULL:
-        size += parser.kept.capacity
-    if parser.filling != NULL:
-        size += parser.filling.capacity
-    return size
-
-
 cdef void begin_command(Parser* parser) noexcept nogil:
     """Nothing is under way. REQUIRES: what `partial` and `kept` owned has found a new owner."""
     memory_free(parser.partial)
@@ -229,7 +220,7 @@ cdef ParseResult resume(Parser* parser, const char* start, size_t size, size_t* 
 
 
 cdef int find_line_end(Parser* parser, const char* start, size_t size, char mark, const char* too_big) noexcept nogil:
-    """STEP_ON: `position` is at the mark that ends the line. A line is too big by its own length, not by what follows."""
+    """STEP_ON: `position` is at the mark that ends the line. A line is too big by its own length alone."""
     cdef size_t limit = min(size, parser.line + PARSER_LINE_BYTES_MAX + 1)
     cdef const char* found = NULL
     if limit > parser.position:
@@ -288,8 +279,7 @@ cdef int take_header(Parser* parser, const char* start, size_t size) noexcept no
 
 
 cdef int fail_expected(Parser* parser, char got) noexcept nogil:
-    cdef const char* text = "Protocol error: expected '$', got 'x'"
-    memcpy(parser.error_text, text, 38)
+    memcpy(parser.error_text, <const char*> "Protocol error: expected '$', got 'x'", 38)
     parser.error_text[35] = 32 if got == 13 or got == 10 else got
     return fail(parser, parser.error_text)
 

@@ -1,9 +1,10 @@
 """The client's side of the protocol: see reply.pyx."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-Argument: TypeAlias = str | bytes | bytearray | memoryview | int | float
+from kvcy.protocol.request import encode_command, encode_commands
+
+__all__ = ["NOT_READY", "NotReady", "Push", "ReplyReader", "encode_command", "encode_commands"]
 
 class NotReady: ...
 
@@ -27,6 +28,3 @@ class ReplyReader:
     def memory_bytes(self) -> int: ...
     def feed(self, data: bytes | bytearray | memoryview) -> None: ...
     def gets(self) -> Any: ...
-
-def encode_command(args: Sequence[Argument]) -> bytes: ...
-def encode_commands(commands: Iterable[Sequence[Argument]]) -> bytes: ...

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""The client's side of the protocol: an incremental reader of replies, and the encoding of commands.
+"""The client's side of the protocol: an incremental reader of replies.
 
     reader = ReplyReader()
     reader.feed(data)                 bytes as they come from the socket, in pieces of any size
@@ -34,14 +34,10 @@ from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcpy, memmove
 
-from kvcy.protocol.writer cimport (
-    Writer, write_array, write_bulk, write_bulk_int, writer_close, writer_init)
-
 from kvcy.errors import ProtocolError, ReplyError
+from kvcy.protocol.request import encode_command, encode_commands
 
-cdef extern from "Python.h":
-    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
-    long long PyLong_AsLongLongAndOverflow(object number, int* overflow) except? -1
+__all__ = ["NOT_READY", "NotReady", "Push", "ReplyReader", "encode_command", "encode_commands"]
 
 cdef enum:
     LINE_BYTES_MAX = 1048576       # of a simple string, error or big number
@@ -417,77 +413,3 @@ cdef object parse_big_number(bytes text):
         return int(text)
     except ValueError as error:                # longer than Python is willing to convert
         raise ProtocolError(str(error)) from None
-
-
-# --- commands
-
-def encode_command(args):
-    """One command as an array of bulk strings: str is sent as UTF-8, numbers as Python writes them."""
-    cdef Writer writer
-    writer_init(&writer)
-    try:
-        encode(&writer, args)
-        return encoded(&writer)
-    finally:
-        writer_close(&writer)
-
-
-def encode_commands(commands):
-    """Many commands in a row, for a pipeline."""
-    cdef Writer writer
-    writer_init(&writer)
-    try:
-        for args in commands:
-            encode(&writer, args)
-        return encoded(&writer)
-    finally:
-        writer_close(&writer)
-
-
-cdef bytes encoded(const Writer* writer):
-    if writer.failed:
-        raise MemoryError
-    return PyBytes_FromStringAndSize(writer.data, writer.size)
-
-
-cdef int encode(Writer* writer, object args) except -1:
-    if isinstance(args, (str, bytes, bytearray, memoryview)):
-        raise TypeError("a command is a sequence of arguments, not one string")
-    if not isinstance(args, (list, tuple)):
-        args = list(args)
-    if not args:
-        raise ValueError("a command without a name")
-    write_array(writer, len(args))
-    for arg in args:
-        encode_argument(writer, arg)
-    return 0
-
-
-cdef int encode_argument(Writer* writer, object arg) except -1:
-    cdef Py_ssize_t size = 0
-    cdef const char* text
-    cdef long long number
-    cdef int overflow = 0
-    cdef Py_buffer view
-    if isinstance(arg, bytes):
-        write_bulk(writer, PyBytes_AS_STRING(arg), PyBytes_GET_SIZE(arg))
-    elif isinstance(arg, str):
-        text = PyUnicode_AsUTF8AndSize(arg, &size)
-        write_bulk(writer, text, size)
-    elif isinstance(arg, bool):
-        raise TypeError("a command's argument cannot be a bool: say what is to be stored for it")
-    elif isinstance(arg, int):
-        number = PyLong_AsLongLongAndOverflow(arg, &overflow)
-        if overflow:
-            encode_argument(writer, int.__repr__(arg))
-        else:
-            write_bulk_int(writer, number)
-    elif isinstance(arg, float):
-        encode_argument(writer, float.__repr__(arg))
-    elif isinstance(arg, (bytearray, memoryview)):
-        PyObject_GetBuffer(arg, &view, PyBUF_SIMPLE)
-        write_bulk(writer, <const char*> view.buf, view.len)
-        PyBuffer_Release(&view)
-    else:
-        raise TypeError(f"a command's argument cannot be a {type(arg).__name__}")
-    return 0

@@ -2,8 +2,8 @@
 """The reply writer: a growing buffer, and references to large blocks that are sent from where they are.
 
 A mark at `offset` says: here the bytes [start, start + size) of a block come in between. The writer owns one reference
-of each marked block. When memory ends, `failed` is raised, further writes are ignored, and the connection must be closed.
-RESP3 (`resp3` true) and RESP2 forms differ for null, map, set, double, boolean, verbatim, big number and push.
+of each marked block. When memory ends, `failed` is raised, further writes are ignored, and the connection must be
+closed. RESP3 (`resp3` true) and RESP2 forms differ for null, map, set, double, boolean, verbatim, big number and push.
 
 What every command writes is inline: where the room suffices, no call is made.
 """

@@ -12,7 +12,7 @@ from libc.math cimport isinf, isnan, signbit
 from libc.stdint cimport INT64_MAX, SIZE_MAX, int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport atoi, strtod
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memcpy, memset, strchr, strlen
 
 from kvcy.engine.block cimport Block, Bytes, block_release, block_retain
 from kvcy.engine.memory cimport memory_free, memory_resize
@@ -321,6 +321,16 @@ cdef size_t format_double(char* text, double value) noexcept nogil:
     return size + lay_out(text + size, digits, count, exponent)
 
 
+cdef bint next_decimal(char* text, double value) noexcept nogil:
+    """Whether the decimal one unit up in the last place is `value`; then it is what `text` becomes. Below a power of two
+    doubles lie closer than above it, so that the nearest decimal, if it is the lower one, may be another double."""
+    cdef char* last = strchr(text, c'e') - 1
+    if last[0] == c'9':
+        return False
+    last[0] += 1
+    return strtod(text, NULL) == value
+
+
 cdef int shortest_digits(char* digits, double value, int* exponent) noexcept nogil:
     """value == 0.d1d2d3... * 10 ** (exponent + count): the digits, how many, and the last one's power of ten."""
     cdef char[40] text
@@ -332,6 +342,8 @@ cdef int shortest_digits(char* digits, double value, int* exponent) noexcept nog
         if precision == DOUBLE_DIGITS_MAX or strtod(text, NULL) == value:
             break
         precision += 1
+        if precision == DOUBLE_DIGITS_MAX and next_decimal(text, value):
+            break
     while at[0] != c'e':               # whatever stands between the digits is the locale's point
         if 48 <= at[0] <= 57:
             digits[count] = at[0]
