@@ -322,7 +322,7 @@ cdef size_t format_double(char* text, double value) noexcept nogil:
 
 
 cdef bint next_decimal(char* text, double value) noexcept nogil:
-    """Whether the decimal one unit up in the last place is `value`; then it is what `text` becomes. Below a power of two
+    """Whether the decimal one unit up in the last place is `value`; then `text` becomes that. Below a power of two
     doubles lie closer than above it, so that the nearest decimal, if it is the lower one, may be another double."""
     cdef char* last = strchr(text, c'e') - 1
     if last[0] == c'9':
