@@ -9,7 +9,8 @@ Flags given from outside keep their usual meaning: CFLAGS replaces Python's own 
 are added. `-Werror` in either makes warnings fatal, `-UNDEBUG` in CPPFLAGS turns the assertions on, `-fsanitize=...` in
 CFLAGS builds for a sanitizer, which wants the unchecked libc calls, hence no _FORTIFY_SOURCE.
 
-The modules are built on all processors, or on KVCY_BUILD_JOBS of them.
+The modules are built on all processors, or on KVCY_BUILD_JOBS of them. Where CYTHON_CACHE_DIR is set, C that Cython
+has made before from the same sources is taken from there.
 """
 
 from __future__ import annotations
@@ -84,16 +85,18 @@ class BuildExt(build_ext):  # type: ignore[misc]  # setuptools has no types of i
             for extension in self.extensions:
                 extension.extra_compile_args = [*compile_flags, *extension.extra_compile_args]
                 extension.extra_link_args = [*link_flags, *extension.extra_link_args]
-        if build_jobs() > 1 and len(self.extensions) > 1:
-            self.cythonize_in_parallel()
-            self.parallel = build_jobs()
+        self.make_c_sources()
+        self.parallel = build_jobs()
         super().build_extensions()
 
-    def cythonize_in_parallel(self) -> None:
-        """Make the C sources first, in processes; the compilers can then run from threads."""
+    def make_c_sources(self) -> None:
+        """Run Cython first, in processes of its own; the compilers can then run from threads."""
         from Cython.Build import cythonize
 
-        made = cythonize(self.extensions, nthreads=build_jobs(), force=self.force)  # type: ignore[no-untyped-call]
+        cached = bool(os.environ.get("CYTHON_CACHE_DIR"))
+        made = cythonize(  # type: ignore[no-untyped-call]
+            self.extensions, nthreads=build_jobs(), force=self.force, cache=cached
+        )
         sources = {generated.name: generated.sources for generated in made}
         for extension in self.extensions:
             extension.sources = sources[extension.name]

@@ -176,7 +176,8 @@ def complaints(path: Path, directory: Path, seen_dir: Path) -> str:
 def compilations(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compilations]:
     """The compilations that the selected tests want, all started, two or more at a time."""
     assert request.config.cache is not None
-    seen_dir = Path(request.config.cache.mkdir("clean-cython"))
+    seen_dir = Path(os.environ.get("CYTHON_CACHE_DIR") or request.config.cache.mkdir("cython"), "clean")
+    seen_dir.mkdir(parents=True, exist_ok=True)
     directory = tmp_path_factory.mktemp("cython")
     wanted = [item.callspec.params.get("path") for item in request.session.items if hasattr(item, "callspec")]
     with ThreadPoolExecutor(os.cpu_count()) as pool:

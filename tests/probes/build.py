@@ -95,7 +95,10 @@ def compile_here(include: str, force: str, names: list[str]) -> None:
     from build_support.flags import BuildExt
 
     extensions = [setuptools.Extension(f"probes.{name}", [f"probes/{name}.pyx"]) for name in names]
-    modules = cythonize(extensions, include_path=[include], force=force == "force", quiet=True)
+    # Relative, so that Cython's cache, where one is in use, knows the files again in another checkout.
+    include_path = [os.path.relpath(include)]
+    cached = bool(os.environ.get("CYTHON_CACHE_DIR"))
+    modules = cythonize(extensions, include_path=include_path, force=force == "force", quiet=True, cache=cached)
     arguments = ["--quiet", "build_ext", "--inplace", "--build-temp", str(OBJECTS), "--build-lib", str(OBJECTS)]
     if force == "force":
         arguments.append("--force")
