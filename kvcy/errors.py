@@ -18,3 +18,15 @@ class ReplyError(KvcyError):
 
 class ProtocolError(KvcyError):
     """The other side sent what the Redis protocol does not allow. The connection is of no further use."""
+
+
+class StoreClosedError(KvcyError):
+    """The embedded store has been closed."""
+
+
+class ValueTooLargeError(KvcyError, ValueError):
+    """A value may have at most 512 MB."""
+
+
+class WrongTypeError(KvcyError, TypeError):
+    """The key holds another type of value than the operation is for."""

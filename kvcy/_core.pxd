@@ -1,0 +1,28 @@
+# cython: language_level=3
+"""Store: the Python face of the engine. The server's service and reactors work on a Store's keyspace too."""
+from libc.stdint cimport uint64_t
+
+from kvcy.commands.types cimport Executor, Service, Session
+from kvcy.engine.keyspace cimport Access, Key, Keyspace
+
+cdef class Store:
+    cdef Keyspace* keyspace          # owned
+    cdef Service* service            # owned; what a server's clients share, when one works on this store
+    cdef readonly int database       # the one that the mapping shows
+    cdef readonly bint closed
+    cdef list _workers               # idle Workers, for execute(); used under the GIL
+    cdef object __weakref__
+
+    cdef int check_open(self) except -1
+    cdef Access access(self, bint exclusive) noexcept nogil
+    cdef void lock(self, const Key* key, bint exclusive) noexcept
+    cdef void reclaim(self) noexcept
+    cdef tuple walk(self, uint64_t cursor)
+
+cdef class Worker:
+    """An executor and its session, for one execute() at a time."""
+    cdef Executor* executor
+    cdef Session* session
+    cdef Store store
+
+    cdef bytes run(self, list arguments)

@@ -1,0 +1,546 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Store: the engine inside a Python process.
+
+A Store is a mapping of bytes to bytes over the same typed operations that the server uses, and safe from any number of
+threads. How it meets the GIL: a method tries the shard lock while it holds the GIL, and only if another thread has the
+lock does it let go of the GIL and wait (THE RULE OF ENGINE LOCKS, engine/rwlock.pxd). What may take long (a large value, a
+walk over all keys, flushing) runs without the GIL.
+
+Limits: a key or value has at most 512 MB; the store is in memory only for now.
+"""
+from collections.abc import KeysView, MutableMapping
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from kvcy.commands.executor cimport executor_free, executor_new
+from kvcy.commands.service cimport service_free, service_new
+from kvcy.commands.session cimport (
+    SESSION_AUTHENTICATED, SESSION_OPEN, session_execute, session_free, session_new, session_resume)
+from kvcy.engine.block cimport Block, Bytes, block_release, block_retain
+from kvcy.engine.entry cimport TYPE_STRING, Entry, entry_expire_ms, entry_key, entry_type, entry_value
+from kvcy.engine.hash cimport HashKey
+from kvcy.engine.keyspace cimport (
+    DATABASES_MAX, EXPIRE_NONE, SHARDS_MAX, ShardSet, keyspace_count, keyspace_delete, keyspace_expire_at,
+    keyspace_flush, keyspace_free, keyspace_get, keyspace_key, keyspace_memory_bytes, keyspace_new, keyspace_peek,
+    keyspace_put, keyspace_settle, keyspace_walk, shard_lock, shard_try_lock, shard_unlock, shards_add_all,
+    shards_clear, shards_lock, shards_unlock)
+from kvcy.engine.platform cimport unlikely
+from kvcy.engine.quiet cimport quiet_reclaim, quiet_waiting
+from kvcy.engine.status cimport NO_MEMORY, NOT_FOUND, OK, TOO_LARGE, Status
+from kvcy.protocol.writer cimport Writer, writer_clear
+
+import os
+
+from kvcy._views import LiveItems, LiveValues
+from kvcy.errors import ReplyError, StoreClosedError, ValueTooLargeError, WrongTypeError
+from kvcy.protocol.reply import ReplyReader
+
+cdef extern from *:
+    """
+    #include <time.h>
+    #ifdef CLOCK_REALTIME_COARSE
+    #define KVCY_CLOCK CLOCK_REALTIME_COARSE   /* a few ms behind at most, and four times as fast to read */
+    #else
+    #define KVCY_CLOCK CLOCK_REALTIME
+    #endif
+    static inline int64_t kvcy_now_ms(void) {
+        struct timespec now;
+        clock_gettime(KVCY_CLOCK, &now);
+        return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    }
+    """
+    int64_t clock_ms "kvcy_now_ms"() nogil
+
+cdef enum:
+    COPY_BYTES_MAX = 65536           # more than this is copied without the GIL
+    WALK_SLOTS = 512                 # looked at under one hold of a shard's lock
+
+
+cdef int raise_for(Status status) except -1:
+    """The one translator from an engine status to an exception."""
+    if status == OK or status == NOT_FOUND:
+        return 0
+    if status == NO_MEMORY:
+        raise MemoryError("the store has no memory left; nothing was changed")
+    if status == TOO_LARGE:
+        raise ValueTooLargeError("a value may have at most 512 MB")
+    raise WrongTypeError("the key holds another type of value")
+
+
+cdef class Borrowed:
+    """The bytes of a bytes-like object, held in place while an operation uses them."""
+    cdef Py_buffer view
+    cdef bint held
+
+    cdef int take(self, object source, Bytes* out) except -1:
+        if not isinstance(source, (bytearray, memoryview)):
+            raise TypeError(f"keys and values are bytes, not {type(source).__name__}")
+        PyObject_GetBuffer(source, &self.view, PyBUF_SIMPLE)
+        self.held = True
+        out.data = <const char*> self.view.buf
+        out.size = <size_t> self.view.len
+        out.block = NULL
+        return 0
+
+    def __dealloc__(self):
+        if self.held:
+            PyBuffer_Release(&self.view)
+
+
+cdef inline object borrow(object source, Bytes* out):
+    """Points `out` at the object's bytes; what it returns must live as long as they are used."""
+    cdef Borrowed borrowed
+    if PyBytes_CheckExact(source):
+        out.data = PyBytes_AS_STRING(source)
+        out.size = <size_t> PyBytes_GET_SIZE(source)
+        out.block = NULL
+        return source
+    if isinstance(source, bytes):      # of a subclass
+        return borrow(PyBytes_FromStringAndSize(PyBytes_AS_STRING(source), PyBytes_GET_SIZE(source)), out)
+    borrowed = Borrowed()
+    borrowed.take(source, out)
+    return borrowed
+
+
+cdef object bytes_from_block(Block* block):
+    """A bytes object with the block's content; gives up the reference."""
+    cdef Py_ssize_t size = <Py_ssize_t> block.size
+    try:
+        return PyBytes_FromStringAndSize(block.data, size)
+    finally:
+        block_release(block)
+
+
+cdef class Worker:
+    def __cinit__(self, Store store):
+        self.store = store
+        self.executor = executor_new(store.keyspace, store.service)
+        self.session = session_new(store.service, clock_ms())
+        if self.executor == NULL or self.session == NULL:
+            raise MemoryError()
+        self.session.flags |= SESSION_AUTHENTICATED
+        self.session.protocol = 3
+        self.executor.reply.resp3 = True
+
+    def __dealloc__(self):
+        if self.session != NULL:
+            session_free(self.session, self.store.keyspace)
+        if self.executor != NULL:
+            executor_free(self.executor)
+
+    cdef bytes run(self, list arguments):
+        """The encoded reply of one command; b"" when the command exists only in a server."""
+        cdef list held = []
+        cdef Bytes* argv
+        cdef uint32_t argc = <uint32_t> len(arguments)
+        cdef bytearray memory = bytearray(argc * sizeof(Bytes))
+        cdef bint native
+        cdef uint32_t i
+        argv = <Bytes*> <char*> memory
+        for i in range(argc):
+            held.append(borrow(arguments[i], &argv[i]))
+        self.executor.now_ms = clock_ms()
+        self.executor.now_us = self.executor.now_ms * 1000
+        self.session.database = self.store.database
+        with nogil:
+            native = session_execute(self.session, self.executor, argv, argc)
+            while not native and self.session.state != SESSION_OPEN:    # parked for Python, which only a server has
+                session_resume(self.session, self.executor, NULL, 0)
+        reply = PyBytes_FromStringAndSize(self.executor.reply.data, <Py_ssize_t> self.executor.reply.size)
+        writer_clear(&self.executor.reply)
+        return reply if native else b""
+
+
+cdef class Store:
+    """A key-value store in this process: a mutable mapping of bytes to bytes.
+
+    Keys and values are bytes (bytearray and memoryview are taken too). Every method may be called from any thread.
+
+    Args:
+        shards: how many shards the keys are spread over, a power of two from 1 to 1024.
+        database: which of the 16 databases the mapping shows.
+
+    Raises:
+        ValueError: shards or database out of range.
+        MemoryError: no memory for the shards.
+    """
+
+    def __cinit__(self, *, int shards=256, int database=0):
+        cdef HashKey hash_key
+        cdef bytes secret = os.urandom(16)
+        if not 0 < shards <= SHARDS_MAX or shards & (shards - 1):
+            raise ValueError(f"shards must be a power of two from 1 to {SHARDS_MAX}, not {shards}")
+        if not 0 <= database < DATABASES_MAX:
+            raise ValueError(f"database must be from 0 to {DATABASES_MAX - 1}, not {database}")
+        hash_key.k0 = int.from_bytes(secret[:8], "little")
+        hash_key.k1 = int.from_bytes(secret[8:], "little")
+        self.keyspace = keyspace_new(<uint32_t> shards, &hash_key)
+        self.service = service_new()
+        if self.keyspace == NULL or self.service == NULL:
+            raise MemoryError("no memory for the store")
+        self.database = database
+        self._workers = []
+
+    def __dealloc__(self):
+        if self.service != NULL:
+            service_free(self.service)
+        if self.keyspace != NULL:
+            with nogil:
+                keyspace_free(self.keyspace)
+
+    cdef int check_open(self) except -1:
+        if self.closed:
+            raise StoreClosedError("the store is closed")
+        return 0
+
+    cdef Access access(self, bint exclusive) noexcept nogil:
+        cdef Access access
+        memset(&access, 0, sizeof(Access))
+        access.keyspace = self.keyspace
+        access.now_ms = clock_ms()
+        access.database = self.database
+        access.exclusive = exclusive
+        return access
+
+    cdef void lock(self, const Key* key, bint exclusive) noexcept:
+        if unlikely(not shard_try_lock(self.keyspace, key.shard, exclusive)):
+            with nogil:
+                shard_lock(self.keyspace, key.shard, exclusive)
+
+    # --- one key
+
+    def get(self, key, default=None):
+        """The value of `key`, or `default` when it is missing or expired.
+
+        Raises:
+            WrongTypeError: the key holds a value that is not a string.
+        """
+        cdef Bytes name
+        cdef Key where
+        cdef Access access
+        cdef const Entry* entry
+        cdef Bytes value
+        cdef object result = default
+        cdef bint right_type = True
+        self.check_open()
+        held = borrow(key, &name)
+        where = keyspace_key(self.keyspace, name.data, name.size)
+        access = self.access(False)
+        value.block = NULL
+        self.lock(&where, False)
+        entry = keyspace_get(&access, &where)
+        if entry != NULL:
+            right_type = entry_type(entry) == TYPE_STRING
+            if right_type:
+                value = entry_value(entry)
+                if value.block == NULL:
+                    result = PyBytes_FromStringAndSize(value.data, <Py_ssize_t> value.size)
+                else:
+                    block_retain(value.block)
+        shard_unlock(self.keyspace, where.shard, False)
+        if unlikely(access.expired_seen != 0):
+            with nogil:
+                keyspace_settle(&access, &where)
+        if value.block != NULL:
+            result = bytes_from_block(value.block)
+        if not right_type:
+            raise WrongTypeError("the key holds another type of value")
+        return result
+
+    def set(self, key, value, *, ttl=None):
+        """Sets `key` to `value`, replacing what was there, its expiry included.
+
+        Args:
+            ttl: seconds until the key expires (int or float, above 0); None: never.
+
+        Raises:
+            ValueError: the ttl is not above 0.
+            ValueTooLargeError: the value has more than 512 MB.
+            MemoryError: there is no memory; nothing was changed.
+        """
+        cdef Bytes name
+        cdef Bytes content
+        cdef Key where
+        cdef Access access
+        cdef Status status
+        cdef int64_t expire_ms = EXPIRE_NONE
+        self.check_open()
+        held_key = borrow(key, &name)
+        held_value = borrow(value, &content)
+        where = keyspace_key(self.keyspace, name.data, name.size)
+        access = self.access(True)
+        if ttl is not None:
+            expire_ms = deadline_ms(ttl, access.now_ms)
+        if content.size > COPY_BYTES_MAX:
+            with nogil:
+                shard_lock(self.keyspace, where.shard, True)
+                status = keyspace_put(&access, &where, content, expire_ms)
+                shard_unlock(self.keyspace, where.shard, True)
+        else:
+            self.lock(&where, True)
+            status = keyspace_put(&access, &where, content, expire_ms)
+            shard_unlock(self.keyspace, where.shard, True)
+        self.reclaim()
+        raise_for(status)
+
+    def delete(self, key):
+        """Deletes `key`; whether it was there."""
+        cdef Bytes name
+        cdef Key where
+        cdef Access access
+        cdef bint there
+        self.check_open()
+        held = borrow(key, &name)
+        where = keyspace_key(self.keyspace, name.data, name.size)
+        access = self.access(True)
+        self.lock(&where, True)
+        there = keyspace_delete(&access, &where)
+        shard_unlock(self.keyspace, where.shard, True)
+        self.reclaim()
+        return there
+
+    def expire(self, key, seconds):
+        """Lets `key` expire in `seconds` (int or float, above 0), or never (None); whether the key is there."""
+        cdef Bytes name
+        cdef Key where
+        cdef Access access
+        cdef Status status
+        cdef int64_t expire_ms = EXPIRE_NONE
+        self.check_open()
+        held = borrow(key, &name)
+        where = keyspace_key(self.keyspace, name.data, name.size)
+        access = self.access(True)
+        if seconds is not None:
+            expire_ms = deadline_ms(seconds, access.now_ms)
+        self.lock(&where, True)
+        status = keyspace_expire_at(&access, &where, expire_ms)
+        shard_unlock(self.keyspace, where.shard, True)
+        raise_for(status)
+        return status == OK
+
+    def ttl(self, key):
+        """Seconds until `key` expires, as a float; None when it never does.
+
+        Raises:
+            KeyError: the key is missing.
+        """
+        cdef Bytes name
+        cdef Key where
+        cdef Access access
+        cdef const Entry* entry
+        cdef int64_t expire_ms = -1
+        self.check_open()
+        held = borrow(key, &name)
+        where = keyspace_key(self.keyspace, name.data, name.size)
+        access = self.access(False)
+        self.lock(&where, False)
+        entry = keyspace_peek(&access, &where)
+        if entry != NULL:
+            expire_ms = entry_expire_ms(entry)
+        shard_unlock(self.keyspace, where.shard, False)
+        if expire_ms < 0:
+            raise KeyError(key)
+        return (expire_ms - access.now_ms) / 1000.0 if expire_ms else None
+
+    def incr(self, key, amount=1):
+        """Adds `amount` to the integer at `key` (a missing key counts as 0); the sum.
+
+        Raises:
+            ReplyError: the value is not a 64-bit integer, or the sum would not be one.
+        """
+        return self.execute(b"INCRBY", key, b"%d" % amount)
+
+    # --- a command
+
+    def execute(self, *arguments):
+        """Runs one command as a client of the server would send it: `store.execute(b"SET", b"k", b"v", b"NX")`.
+
+        Arguments may be bytes, str (as UTF-8), int or float. The reply comes as RESP3 clients show it: bytes, int, float, bool,
+        None, list, dict, set. Each call stands by itself: SELECT lasts for its own call only, and MULTI is refused.
+
+        Raises:
+            ReplyError: the command failed; the message is the server's.
+        """
+        cdef Worker worker
+        self.check_open()
+        encoded = [argument_bytes(argument) for argument in arguments]
+        if not encoded:
+            raise TypeError("execute() needs a command")
+        name = encoded[0].upper()
+        if name in CONNECTION_COMMANDS:
+            raise ReplyError(f"ERR {name.decode()} belongs to a connection and is not for execute()")
+        worker = self._workers.pop() if self._workers else Worker(self)
+        reply = worker.run(encoded)
+        self._workers.append(worker)
+        self.reclaim()
+        if not reply:
+            raise ReplyError(f"ERR {name.decode('utf-8', 'replace')} is a command of the server only")
+        reader = ReplyReader()
+        reader.feed(reply)
+        result = reader.gets()
+        if isinstance(result, ReplyError):
+            raise result
+        return result
+
+    cdef void reclaim(self) noexcept:
+        """Frees what this or another thread has retired."""
+        if unlikely(quiet_waiting() != 0):
+            with nogil:
+                quiet_reclaim(64)
+
+    # --- the mapping
+
+    def __getitem__(self, key):
+        value = self.get(key, MISSING)
+        if value is MISSING:
+            raise KeyError(key)
+        return value
+
+    def __setitem__(self, key, value):
+        self.set(key, value)
+
+    def __delitem__(self, key):
+        if not self.delete(key):
+            raise KeyError(key)
+
+    def __contains__(self, key):
+        cdef Bytes name
+        cdef Key where
+        cdef Access access
+        cdef bint there
+        self.check_open()
+        held = borrow(key, &name)
+        where = keyspace_key(self.keyspace, name.data, name.size)
+        access = self.access(False)
+        self.lock(&where, False)
+        there = keyspace_peek(&access, &where) != NULL
+        shard_unlock(self.keyspace, where.shard, False)
+        return there
+
+    def __len__(self):
+        self.check_open()
+        return keyspace_count(self.keyspace, self.database)
+
+    def __iter__(self):
+        """Iterates over the keys. Keys that are there all the time come exactly once, whatever else changes meanwhile."""
+        cdef uint64_t cursor = 0
+        while True:
+            self.check_open()
+            keys, cursor = self.walk(cursor)
+            yield from keys
+            if cursor == 0:
+                return
+
+    cdef tuple walk(self, uint64_t cursor):
+        """The next keys from the cursor on, and the cursor after them (0 at the end)."""
+        cdef Access access = self.access(False)
+        cdef uint32_t shard = <uint32_t> (cursor >> 32)
+        cdef list keys = []
+        cdef Key where
+        where.shard = shard
+        self.lock(&where, False)
+        cursor = keyspace_walk(&access, cursor, WALK_SLOTS, collect_key, <void*> keys)
+        shard_unlock(self.keyspace, shard, False)
+        return keys, cursor
+
+    def __eq__(self, other):
+        return self is other
+
+    def __hash__(self):
+        return id(self)
+
+    def keys(self):
+        """A view of the keys."""
+        return KeysView(self)
+
+    def values(self):
+        """A view of the values; what goes away while it is iterated over is left out."""
+        return LiveValues(self)
+
+    def items(self):
+        """A view of the keys with their values; what goes away while it is iterated over is left out."""
+        return LiveItems(self)
+
+    def clear(self):
+        """Deletes all keys of this database, as one step for every observer."""
+        cdef Access access
+        cdef ShardSet everything
+        self.check_open()
+        with nogil:
+            access = self.access(True)
+            shards_clear(&everything)
+            shards_add_all(&everything, self.keyspace)
+            shards_lock(self.keyspace, &everything, True)
+            keyspace_flush(&access, self.database)
+            shards_unlock(self.keyspace, &everything, True)
+            while quiet_reclaim(64):
+                pass
+
+    pop = MutableMapping.pop
+    popitem = MutableMapping.popitem
+    setdefault = MutableMapping.setdefault
+    update = MutableMapping.update
+
+    # --- life
+
+    def memory_bytes(self):
+        """Bytes the engine has in use: pages, tables and large values."""
+        cdef uint64_t total
+        self.check_open()
+        with nogil:
+            total = keyspace_memory_bytes(self.keyspace)
+        return total
+
+    def close(self):
+        """Closes the store: every later call raises StoreClosedError. Memory goes with the last reference."""
+        self.closed = True
+        self._workers.clear()
+
+    def __enter__(self):
+        self.check_open()
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    def __repr__(self):
+        if self.closed:
+            return "<kvcy.Store closed>"
+        return f"<kvcy.Store {keyspace_count(self.keyspace, self.database)} keys>"
+
+
+MutableMapping.register(Store)
+
+cdef object MISSING = object()
+cdef frozenset CONNECTION_COMMANDS = frozenset(
+    (b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"UNWATCH", b"QUIT", b"RESET", b"HELLO", b"AUTH", b"CLIENT"))
+
+
+cdef bint collect_key(Access* access, const Entry* entry, void* context) noexcept with gil:
+    cdef Bytes key = entry_key(entry)
+    (<list> context).append(PyBytes_FromStringAndSize(key.data, <Py_ssize_t> key.size))
+    return True
+
+
+cdef object argument_bytes(object argument):
+    if isinstance(argument, str):
+        return argument.encode()
+    if isinstance(argument, bool):
+        raise TypeError("a bool is not a command argument; send 1 or 0")
+    if isinstance(argument, int):
+        return b"%d" % argument
+    if isinstance(argument, float):
+        return repr(argument).encode()
+    return argument if isinstance(argument, bytes) else bytes(memoryview(argument))
+
+
+cdef int64_t deadline_ms(object seconds, int64_t now_ms) except -1:
+    cdef double ms = float(seconds) * 1000
+    if not ms > 0:
+        raise ValueError(f"a time to live must be above 0 seconds, not {seconds!r}")
+    if ms > 9e15:
+        raise ValueError(f"a time to live of {seconds!r} seconds is too long")
+    return now_ms + max(<int64_t> 1, <int64_t> ms)

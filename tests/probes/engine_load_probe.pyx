@@ -1,0 +1,174 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""The engine under load, in C loops: what the engine's benchmarks time, and how long single operations take."""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdio cimport snprintf
+from libc.string cimport memset
+
+from kvcy.engine.block cimport Bytes
+from kvcy.engine.entry cimport Entry
+from kvcy.engine.hash cimport HashKey
+from kvcy.engine.keyspace cimport (
+    Access, Key, Keyspace, keyspace_count, keyspace_delete, keyspace_free, keyspace_get, keyspace_key,
+    keyspace_memory_bytes, keyspace_new, keyspace_put, keyspace_upkeep, keyspace_walk, shard_lock, shard_unlock)
+
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec* now)
+    int CLOCK_MONOTONIC
+
+cdef enum:
+    BUCKETS = 40                     # powers of two of nanoseconds
+
+
+cdef inline int64_t clock_ns() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec * 1_000_000_000 + now.tv_nsec
+
+
+cdef inline uint64_t scatter(uint64_t index, uint64_t count) noexcept nogil:
+    """A fixed permutation-like order over the keys, so that neighbours in time are not neighbours in memory."""
+    return (index * <uint64_t> 0x9E3779B97F4A7C15 >> 17) % count
+
+
+cdef bint pass_by(Access* access, const Entry* entry, void* context) noexcept nogil:
+    (<uint64_t*> context)[0] += 1
+    return True
+
+
+cdef class Load:
+    """A keyspace and loops over key:000000000000 .. (16 bytes each)."""
+    cdef Keyspace* keyspace
+    cdef uint64_t[40] pauses
+
+    def __cinit__(self, shards=256, lru_ordered=False):
+        cdef HashKey key
+        key.k0 = 7
+        key.k1 = 9
+        self.keyspace = keyspace_new(shards, &key)
+        self.keyspace.lru_ordered = lru_ordered
+
+    def __dealloc__(self):
+        keyspace_free(self.keyspace)
+
+    cdef Access access(self, bint exclusive) noexcept nogil:
+        cdef Access access
+        memset(&access, 0, sizeof(Access))
+        access.keyspace = self.keyspace
+        access.now_ms = 1_700_000_000_000
+        access.exclusive = exclusive
+        return access
+
+    def fill(self, uint64_t first, uint64_t last, size_t value_size=32, timed=False):
+        """Sets keys first..last-1; `timed` counts each operation's time in `pauses`."""
+        cdef Access access = self.access(True)
+        cdef char[32] name
+        cdef char[65536] value
+        cdef Bytes bytes
+        cdef Key key
+        cdef uint64_t i
+        cdef int64_t start = 0
+        cdef bint clocked = timed
+        memset(value, b"v", sizeof(value))
+        bytes.data = value
+        bytes.size = value_size
+        bytes.block = NULL
+        with nogil:
+            for i in range(first, last):
+                snprintf(name, 32, b"key:%012llu", <unsigned long long> i)
+                if clocked:
+                    start = clock_ns()
+                key = keyspace_key(self.keyspace, name, 16)
+                shard_lock(self.keyspace, key.shard, True)
+                keyspace_put(&access, &key, bytes, 0)
+                shard_unlock(self.keyspace, key.shard, True)
+                if clocked:
+                    self.note(clock_ns() - start)
+        return keyspace_count(self.keyspace, 0)
+
+    cdef void note(self, int64_t ns) noexcept nogil:
+        cdef int bucket = 0
+        while ns > 1 and bucket < BUCKETS - 1:
+            ns >>= 1
+            bucket += 1
+        self.pauses[bucket] += 1
+
+    def histogram(self):
+        """{upper bound in ns: operations} of the timed operations."""
+        return {2 << bucket: self.pauses[bucket] for bucket in range(BUCKETS) if self.pauses[bucket]}
+
+    def get(self, uint64_t keys, uint64_t count):
+        """`count` reads of keys in scattered order; how many were found."""
+        cdef Access access = self.access(False)
+        cdef char[32] name
+        cdef Key key
+        cdef uint64_t i, found = 0
+        with nogil:
+            for i in range(count):
+                snprintf(name, 32, b"key:%012llu", <unsigned long long> scatter(i, keys))
+                key = keyspace_key(self.keyspace, name, 16)
+                shard_lock(self.keyspace, key.shard, False)
+                found += keyspace_get(&access, &key) != NULL
+                shard_unlock(self.keyspace, key.shard, False)
+        return found
+
+    def set(self, uint64_t keys, uint64_t count, size_t value_size=32):
+        """`count` overwrites of keys in scattered order."""
+        cdef uint64_t i
+        cdef Access access = self.access(True)
+        cdef char[32] name
+        cdef char[65536] value
+        cdef Bytes bytes
+        cdef Key key
+        memset(value, b"w", sizeof(value))
+        bytes.data = value
+        bytes.size = value_size
+        bytes.block = NULL
+        with nogil:
+            for i in range(count):
+                snprintf(name, 32, b"key:%012llu", <unsigned long long> scatter(i, keys))
+                key = keyspace_key(self.keyspace, name, 16)
+                shard_lock(self.keyspace, key.shard, True)
+                keyspace_put(&access, &key, bytes, 0)
+                shard_unlock(self.keyspace, key.shard, True)
+
+    def delete(self, uint64_t first, uint64_t last):
+        """Deletes keys first..last-1; how many were there."""
+        cdef Access access = self.access(True)
+        cdef char[32] name
+        cdef Key key
+        cdef uint64_t i, deleted = 0
+        with nogil:
+            for i in range(first, last):
+                snprintf(name, 32, b"key:%012llu", <unsigned long long> i)
+                key = keyspace_key(self.keyspace, name, 16)
+                shard_lock(self.keyspace, key.shard, True)
+                deleted += keyspace_delete(&access, &key)
+                shard_unlock(self.keyspace, key.shard, True)
+        return deleted
+
+    def scan(self, uint64_t count):
+        """Walks the whole keyspace, `count` slots under one lock; how many keys it met."""
+        cdef Access access = self.access(False)
+        cdef uint64_t cursor = 0, met = 0
+        cdef uint32_t shard
+        with nogil:
+            while True:
+                shard = <uint32_t> (cursor >> 32)
+                shard_lock(self.keyspace, shard, False)
+                cursor = keyspace_walk(&access, cursor, count, pass_by, &met)
+                shard_unlock(self.keyspace, shard, False)
+                if cursor == 0:
+                    break
+        return met
+
+    def upkeep(self):
+        """Compacts, reclaims, until nothing is left to do."""
+        with nogil:
+            while keyspace_upkeep(self.keyspace, 1_700_000_000_000, 256):
+                pass
+
+    def memory_bytes(self):
+        return keyspace_memory_bytes(self.keyspace)
