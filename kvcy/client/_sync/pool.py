@@ -1,0 +1,63 @@
+# Made from _async/pool.py by tools/generate_sync_client.py: change it there.
+"""A pool of connections to one server: at most so many at a time, the one used last handed out first."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from kvcy.client._address import Address
+from kvcy.client._sync.connection import Connection
+from kvcy.client._sync.stream import Slots
+from kvcy.errors import KvcyError
+
+
+class Pool:
+    """Connections to `address`, opened when needed and kept for the next caller.
+
+    Args:
+        size: how many may be open at a time.
+        connect_timeout_s: for opening one, and for waiting until one is free.
+    """
+
+    def __init__(self, address: Address, *, size: int, name: str | None, connect_timeout_s: float | None) -> None:
+        if size < 1:
+            raise ValueError(f"a pool needs room for at least one connection, not {size}")
+        self._address = address
+        self._name = name
+        self._connect_timeout_s = connect_timeout_s
+        self._slots = Slots(size)
+        self._idle: list[Connection] = []
+        self._closed = False
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection for one caller's use; closed afterwards unless it is ready for the next."""
+        if self._closed:
+            raise KvcyError("the client is closed")
+        self._slots.take(self._connect_timeout_s)
+        try:
+            connection = self._checkout()
+            try:
+                yield connection
+            finally:
+                if connection.ready and not self._closed:
+                    self._idle.append(connection)
+                else:
+                    connection.close()
+        finally:
+            self._slots.give()
+
+    def _checkout(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable():
+                return connection
+            connection.close()
+        return Connection.open(self._address, name=self._name, timeout_s=self._connect_timeout_s)
+
+    def close(self) -> None:
+        """Closes what is idle now, and the rest when its callers are done."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
