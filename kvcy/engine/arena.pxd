@@ -60,11 +60,12 @@ cdef void arena_clear(Arena* arena, PagePool* pool) noexcept nogil
 # --- compaction: how partition_compact empties a page that is hardly used
 # A page of the class less than half of whose touched cells are used, while another page of the class has room; 0: none.
 cdef uint32_t arena_sparse_page(const Arena* arena, int size_class) noexcept nogil
-# From now on no cell of the page is handed out; freeing its last cell gives it back. Ended by arena_evacuate_end, unless
-# the page has gone. REQUIRES: the page was answered by arena_sparse_page under the same hold of the lock.
+# From now on no cell of the page is handed out; freeing its last cell gives it back. Ended by arena_evacuate_end,
+# unless the page has gone. REQUIRES: the page was answered by arena_sparse_page under the same hold of the lock.
 cdef void arena_evacuate(Arena* arena, uint32_t page) noexcept nogil
 cdef void arena_evacuate_end(Arena* arena, uint32_t page) noexcept nogil
-# Cells of the page that may be in use (the others are fresh), and which are: bit i of bitmap[ARENA_CELLS_MAX / 64] is cell i.
+# Cells of the page that may be in use (the others are fresh), and which are: bit i of the ARENA_CELLS_MAX / 64 words
+# of `bitmap` is cell i.
 cdef uint32_t arena_used_cells(const Arena* arena, uint32_t page, uint64_t* bitmap) noexcept nogil
 # Whether a page number is in use (it may have been given back meanwhile).
 cdef bint arena_has_page(const Arena* arena, uint32_t page) noexcept nogil

@@ -10,8 +10,9 @@ Pages with room of one class form a ring. A cell is taken from the first; a page
 first, so nearly full pages fill up; a page that falls below half becomes the last, so sparse pages are left to empty
 and are found by the compactor at once. Freed cells are used again before fresh ones are touched.
 
-An emptied page goes back to the pool. The exception: when no other page of its class has room and at most PAGE_KEPT_BYTES
-of it were touched, it stays, so that setting and deleting a single key does not call the system each time.
+An emptied page goes back to the pool. The exception: when no other page of its class has room and at most
+PAGE_KEPT_BYTES of it were touched, it stays, so that setting and deleting a single key does not call the system each
+time.
 
 Limits: ARENA_PAGES_MAX pages (32 GiB) an arena; 1.6 % of a page at most is lost behind its last cell.
 """
@@ -19,7 +20,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from kvcy.engine.memory cimport memory_array_free, memory_array_new
-from kvcy.engine.pages cimport PAGE_BYTES, PagePool, pool_give, pool_take
+from kvcy.engine.pages cimport PagePool, pool_give, pool_take
 from kvcy.engine.platform cimport invariant, unlikely
 from kvcy.engine.quiet cimport Retired, quiet_retire_noted
 

@@ -4,7 +4,7 @@
 Huge pages are declined for what is mapped here: a table grows in slices, and zeroing 2 MiB at the first touch of each
 would be a pause, as would be the memory that is resident and never used.
 """
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 
 from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_relaxed_u64, store_relaxed_u64, unlikely

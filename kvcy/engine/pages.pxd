@@ -18,7 +18,7 @@ cdef struct PagePool:
     uint32_t top_count           # free pages in `top`
     PoolRegion* top              # the free pages are a stack that lies in the regions' places; NULL: no region yet
     PoolRegion* first            # all regions, in the order the stack uses them
-    uint64_t bytes_used          # atomic: pages handed out (touched part counted by the arenas), tables, blocks excluded
+    uint64_t bytes_used          # atomic: pages handed out, whole (the arenas count what is touched)
     uint64_t bytes_limit         # pool_take answers NULL beyond this; 0 is no limit (a fault tests can provoke)
 
 cdef void pool_init(PagePool* pool) noexcept nogil

@@ -10,7 +10,7 @@ pages, so giving back a page never needs memory.
 
 The system is called (mmap, madvise) outside the lock.
 """
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from kvcy.engine.memory cimport memory_free, memory_map, memory_new, memory_unmap
 from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_relaxed_u64, store_relaxed_u64

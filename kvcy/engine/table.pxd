@@ -5,14 +5,14 @@ Linear probing, kept sorted: slot i holds an entry whose home is at most i, and 
 slot to the next. The home of bits is (bits * homes) >> 32, so the order does not depend on the size. There is no
 wrap-around: behind the homes lies a tail for what overflows. No tombstones: deletion shifts back. Equal bits lie side
 by side. At most 7/8 of the homes are used, growth is by a quarter; a table with more than TABLE_SLICED_ABOVE slots
-moves in slices: what has bits below `boundary` is in `main`, the rest still in `old`. A search ends because it passes an
-empty slot or larger bits: each array ends with at least one empty slot.
+moves in slices: what has bits below `boundary` is in `main`, the rest still in `old`. A search ends because it passes
+an empty slot or larger bits: each array ends with at least one empty slot.
 
-    array:  Retired | header | slot 0 | ... | slot homes-1 | tail ... | empty        `at` points to slot 0
+    array:  Retired | header | slot 0 | ... | slot homes-1 | tail ... | empty      `at` points to slot 0
     header: homes, and homes + tail, in place of bits and handle: a reader without a lock gets all from one pointer
 
-REQUIRES: the shard's lock; exclusively for what takes a Table* that is not const. Only table_hint and table_hint_handle
-need no lock. So slots are written as whole words, atomically (relaxed): use table_set_handle, never slot.handle = ...
+REQUIRES: the shard's lock; exclusively for what takes a Table* that is not const. Only table_hint and
+table_hint_handle need no lock. So slots are written atomically (relaxed): table_set_handle, never slot.handle = ...
 """
 from libc.stdint cimport uint32_t, uint64_t
 from kvcy.engine.platform cimport invariant, likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32
@@ -71,8 +71,6 @@ cdef Slot* table_next(const Table* table, const Slot* slot) noexcept nogil
 cdef bint table_migrate(Table* table, uint32_t slots) noexcept nogil
 # The slow path of table_reserve.
 cdef bint table_make_room(Table* table) noexcept nogil
-# Whether all that is said above holds: for tests.
-cdef bint table_is_sound(const Table* table) noexcept nogil
 
 
 cdef inline uint64_t table_count(const Table* table) noexcept nogil:
@@ -114,7 +112,7 @@ cdef inline void table_set_handle(Slot* slot, uint32_t handle) noexcept nogil:
 
 
 cdef inline bint table_reserve(Table* table) noexcept nogil:
-    """Makes sure that the next table_insert cannot fail, growing (a slice) if need be. False when there is no memory."""
+    """Makes sure that the next table_insert cannot fail, growing (a slice) if need be. False: there is no memory."""
     if likely(table.main.count < table.main.count_max and table.old.at == NULL):
         return True
     return table_make_room(table)

@@ -16,7 +16,7 @@ slot of the array (the last must stay empty), until table_make_room has given it
 
 A replaced array is retired (quiet.pxd): its note lies in front of its slots, so that this needs no memory.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from kvcy.engine.memory cimport memory_array_free, memory_array_new
 from kvcy.engine.platform cimport invariant, store_relaxed_u32, store_relaxed_u64
@@ -414,38 +414,3 @@ cdef Slot* table_next(const Table* table, const Slot* slot) noexcept nogil:
             return next
         return used_from(&table.old, table.old.first, table.old.homes)
     return used_from(&table.old, slot - table.old.at + 1, table.old.homes)
-
-
-# --- for tests
-
-cdef bint slots_are_sound(const Slots* slots, uint64_t bits_min, uint64_t bits_end) noexcept nogil:
-    cdef uint64_t count = 0
-    cdef uint64_t bits = bits_min
-    cdef uint64_t place, home
-    cdef const Slot* slot
-    for place in range(slots.first, slots_total(slots)):
-        slot = slots.at + place
-        if slot.handle == 0:
-            if slot.bits != 0:
-                return False
-            continue
-        home = home_of(slot.bits, slots.homes)
-        if slot.bits < bits or slot.bits >= bits_end or home > place:
-            return False
-        if place > slots.first and home < place and slots.at[place - 1].handle == 0:
-            return False                 # a search from its home would not reach it
-        bits = slot.bits
-        count += 1
-    return count == slots.count and slots.at[slots_total(slots) - 1].handle == 0
-
-
-cdef bint table_is_sound(const Table* table) noexcept nogil:
-    if table.main.at == NULL:
-        return table.old.at == NULL and table_count(table) == 0
-    if (table.old.at == NULL) != (table.boundary == BOUNDARY_NONE):
-        return False
-    if (table.main.at - 1).bits != table.main.homes or (table.main.at - 1).handle != slots_total(&table.main):
-        return False
-    if table.old.at != NULL and not slots_are_sound(&table.old, table.boundary, BOUNDARY_NONE):
-        return False
-    return slots_are_sound(&table.main, 0, table.boundary)
