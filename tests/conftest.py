@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import kvcy_server
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
@@ -46,3 +51,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         build()
     except ProbeError as error:
         pytest.exit(str(error), returncode=4)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[kvcy_server.Server]:
+    """A kvcy-server process with default options, shared by the tests of a module."""
+    import kvcy_server
+
+    with kvcy_server.running() as running:
+        yield running

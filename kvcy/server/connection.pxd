@@ -1,0 +1,100 @@
+# cython: language_level=3
+"""One client of a reactor: its socket, its session, the bytes kept of an unfinished command, what is still to be sent.
+
+An idle connection owns no buffer. It is in exactly one of these situations, besides being open:
+
+    reading      its next bytes are awaited (EPOLLIN)
+    READY        the turn's share of work is used up; it goes on in the next turn, without reading
+    PARKED       Python answers its command; the trio side may read the session, the reactor touches nothing of it
+    PAUSED       too much is waiting to be sent to it; it goes on when the client has read
+    LEAVING      closed when what is waiting has been sent (QUIT, protocol error, end of input, shutdown)
+    DOOMED       closed at the end of this turn
+
+All functions run on the reactor's own thread, except where Loop says so.
+"""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from kvcy.commands.types cimport Executor, Session
+from kvcy.server.limits cimport Limits
+from kvcy.server.mailbox cimport Mail, Mailbox
+from kvcy.server.output cimport Output
+
+cdef enum:
+    BUFFER_BYTES = 81920                 # a reactor's receive buffer, KEPT_COPIED_BYTES_MAX at its front included
+    KEPT_COPIED_BYTES_MAX = 16384        # a longer unfinished command is received into its own buffer
+    FILL_BYTES_MAX = 1048576             # received at once of a large bulk string
+    COMMANDS_A_TURN = 1000
+
+cdef enum ConnectionFlag:
+    CONNECTION_READY = 1
+    CONNECTION_PARKED = 2
+    CONNECTION_PAUSED = 4
+    CONNECTION_LEAVING = 8
+    CONNECTION_DOOMED = 16
+    CONNECTION_DRAINING = 32             # shutdown: only what the socket already held is still read
+    CONNECTION_UNPOLLED = 64             # taken out of epoll (hung up while parked)
+
+cdef enum Stop:
+    STOP_NOT = 0
+    STOP_DRAIN = 1                       # answer what has been received, then end
+    STOP_NOW = 2
+
+cdef struct Connection:
+    Mail mail
+    int fd
+    uint32_t flags                       # ConnectionFlag
+    uint32_t armed                       # epoll events asked for
+    Session* session
+    char* kept                           # bytes of an unfinished command, or not yet executed; owned
+    size_t kept_size
+    size_t kept_capacity
+    Output* output                       # owned; NULL when nothing waits to be sent
+    int64_t active_ms                    # when bytes last went in or out
+    int64_t drain_left                   # while draining: bytes still to be read
+    char* answer                         # PARKED: the trio side's encoded reply; owned. NULL: close without one
+    size_t answer_size
+    Connection* previous
+    Connection* next
+    Connection* ready_next
+    Connection* doomed_next
+
+cdef struct Loop:                        # a reactor's working memory
+    int epoll_fd
+    Executor* executor
+    const Limits* limits
+    Mailbox inbox                        # from the trio side
+    Mailbox outbox                       # to it: parked connections
+    char* buffer                         # [BUFFER_BYTES]
+    Connection* first                    # all connections
+    Connection* ready_first              # go on in the next turn
+    Connection* ready_last
+    Connection* doomed
+    Connection* sweep_next               # where the sweep over idle clients goes on, NULL: none under way
+    int64_t sweep_due_ms
+    uint64_t count                       # atomic: connections, those on their way in the inbox included
+    uint32_t stop                        # atomic: Stop
+    bint draining                        # the stop has been noticed
+    # counters, written here only, read relaxed
+    uint64_t turns
+    uint64_t bytes_in
+    uint64_t bytes_out
+    uint64_t closed_by_limit             # output or query buffer, or out of memory
+    uint64_t closed_by_timeout
+
+# A connection that owns fd and session from now on; NULL: no memory (and owns nothing). Any thread.
+cdef Connection* connection_new(int fd, Session* session, int64_t now_ms) noexcept nogil
+# Closes the socket, takes the session from the registry and frees both. REQUIRES: it is in no list of the loop.
+cdef void connection_free(Connection* connection, Executor* executor) noexcept nogil
+# Starts polling it.
+cdef void connection_begin(Loop* loop, Connection* connection) noexcept nogil
+cdef void connection_readable(Loop* loop, Connection* connection) noexcept nogil
+cdef void connection_writable(Loop* loop, Connection* connection) noexcept nogil
+cdef void connection_hung_up(Loop* loop, Connection* connection) noexcept nogil
+# Goes on with kept bytes (a READY connection's turn has come).
+cdef void connection_go_on(Loop* loop, Connection* connection) noexcept nogil
+# The trio side has answered.
+cdef void connection_answered(Loop* loop, Connection* connection) noexcept nogil
+# Shutdown: reads only what the socket holds now, then leaves.
+cdef void connection_drain(Loop* loop, Connection* connection) noexcept nogil
+# Closes it if it is idle for too long or has not read for too long.
+cdef void connection_check(Loop* loop, Connection* connection) noexcept nogil
+cdef void connection_doom(Loop* loop, Connection* connection) noexcept nogil

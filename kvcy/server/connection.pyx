@@ -1,0 +1,434 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""What a reactor does with one client (see connection.pxd).
+
+    receive -> feed -> reply (send, queue what was not taken) -> settle (what is it waiting for now?)
+
+Bytes are received into the reactor's one buffer and parsed there; only what is left of an unfinished command is copied
+to the connection, and copied back in front of the next bytes while it is short. A longer unfinished command collects in
+a buffer of its own, a large bulk string in its block. Interest in epoll events is withdrawn only when an unwanted event
+arrives, so that a short park costs no system call.
+
+Back pressure: a client with more than output_pause_bytes waiting is not read until half of it has gone; one
+that does not read for output_stall_ms then is closed.
+"""
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memmove, memset
+from posix.unistd cimport close
+from kvcy.commands.clients cimport clients_remove
+from kvcy.commands.session cimport (
+    SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, Executor, Session, session_feed,
+    session_fill_room, session_filled, session_free, session_resume,
+)
+from kvcy.engine.platform cimport likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, unlikely
+from kvcy.protocol.parser cimport parser_memory_bytes
+from kvcy.protocol.writer cimport Writer, writer_clear, writer_close, writer_init
+from kvcy.server.mailbox cimport mailbox_post
+from kvcy.server.output cimport (
+    SEND_FAILED, SENT_ALL, Cursor, SendResult, output_free, output_over_limit, output_pending, output_queue,
+    output_send, output_size,
+)
+from kvcy.server.sockets cimport (
+    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, FIONREAD, epoll_ctl, epoll_event, MSG_DONTWAIT,
+    SHUT_RDWR, ioctl, recv, shutdown,
+)
+
+cdef enum:
+    KEPT_SPARE_BYTES = 65536             # room made at least behind a long unfinished command
+    REPLY_BYTES_KEPT = 1048576           # a larger reply buffer is given back
+
+
+# --- life
+
+cdef Connection* connection_new(int fd, Session* session, int64_t now_ms) noexcept nogil:
+    cdef Connection* connection = <Connection*>calloc(1, sizeof(Connection))
+    if connection == NULL:
+        return NULL
+    connection.mail.sender = connection
+    connection.fd = fd
+    connection.session = session
+    connection.active_ms = now_ms
+    session.fd = fd
+    session.wake = wake
+    session.carrier = connection
+    return connection
+
+
+cdef void wake(void* carrier) noexcept nogil:
+    """CLIENT KILL from any thread: epoll reports a socket that is shut down. REQUIRES: the registry's lock."""
+    shutdown((<Connection*>carrier).fd, SHUT_RDWR)
+
+
+cdef void connection_free(Connection* connection, Executor* executor) noexcept nogil:
+    clients_remove(&executor.service.clients, connection.session)
+    session_free(connection.session, executor.keyspace)
+    close(connection.fd)
+    output_free(connection.output)
+    free(connection.kept)
+    free(connection.answer)
+    free(connection)
+
+
+cdef void connection_doom(Loop* loop, Connection* connection) noexcept nogil:
+    if connection.flags & CONNECTION_PARKED:
+        # The trio side holds it: it may be freed only when the answer has come, and must not be polled until then.
+        if not connection.flags & CONNECTION_UNPOLLED:
+            epoll_ctl(loop.epoll_fd, EPOLL_CTL_DEL, connection.fd, NULL)
+            connection.flags |= CONNECTION_UNPOLLED
+    elif not connection.flags & CONNECTION_DOOMED:
+        connection.flags |= CONNECTION_DOOMED
+        connection.doomed_next = loop.doomed
+        loop.doomed = connection
+
+
+cdef void doom_by_limit(Loop* loop, Connection* connection) noexcept nogil:
+    store_relaxed_u64(&loop.closed_by_limit, loop.closed_by_limit + 1)
+    connection_doom(loop, connection)
+
+
+# --- interest in events
+
+cdef uint32_t wanted_events(const Connection* connection) noexcept nogil:
+    cdef uint32_t events = 0
+    if connection.output != NULL:
+        events = EPOLLOUT
+    if not connection.flags & (CONNECTION_PARKED | CONNECTION_PAUSED | CONNECTION_LEAVING):
+        events |= EPOLLIN
+    return events
+
+
+cdef void arm(Loop* loop, Connection* connection, uint32_t events) noexcept nogil:
+    cdef epoll_event event
+    if connection.armed == events or connection.flags & CONNECTION_UNPOLLED:
+        return
+    event.events = events
+    event.data.ptr = connection
+    if epoll_ctl(loop.epoll_fd, EPOLL_CTL_MOD, connection.fd, &event) < 0:
+        doom_by_limit(loop, connection)
+        return
+    connection.armed = events
+
+
+cdef void connection_begin(Loop* loop, Connection* connection) noexcept nogil:
+    cdef epoll_event event
+    event.events = EPOLLIN
+    event.data.ptr = connection
+    connection.armed = EPOLLIN
+    if epoll_ctl(loop.epoll_fd, EPOLL_CTL_ADD, connection.fd, &event) < 0:
+        connection.flags |= CONNECTION_UNPOLLED
+        doom_by_limit(loop, connection)
+
+
+# --- sending
+
+cdef void check_output(Loop* loop, Connection* connection) noexcept nogil:
+    """Applies client-output-buffer-limit."""
+    connection.session.output_bytes = output_pending(connection.output)
+    if connection.output != NULL and output_over_limit(connection.output, loop.limits, loop.executor.now_ms):
+        doom_by_limit(loop, connection)
+
+
+cdef void count_sent(Loop* loop, Connection* connection, size_t size) noexcept nogil:
+    if size:
+        connection.session.bytes_out += size
+        connection.active_ms = loop.executor.now_ms
+        store_relaxed_u64(&loop.bytes_out, loop.bytes_out + size)
+
+
+cdef void empty_reply(Writer* reply) noexcept nogil:
+    if unlikely(reply.capacity > REPLY_BYTES_KEPT or reply.failed):
+        writer_close(reply)
+        writer_init(reply)
+    else:
+        writer_clear(reply)
+
+
+cdef void send_reply(Loop* loop, Connection* connection) noexcept nogil:
+    """Sends the executor's reply, or queues what the kernel does not take, and empties it."""
+    cdef Writer* reply = &loop.executor.reply
+    cdef SendResult result
+    cdef Cursor cursor
+    if output_size(reply) == 0 and not reply.failed:
+        return
+    if unlikely(reply.failed):
+        doom_by_limit(loop, connection)
+    elif not connection.flags & CONNECTION_DOOMED:
+        memset(&cursor, 0, sizeof(cursor))
+        result = SENT_ALL
+        if connection.output == NULL:
+            result = output_send(connection.fd, reply, &cursor)
+            count_sent(loop, connection, cursor.bytes_sent)
+        if unlikely(result == SEND_FAILED):
+            connection_doom(loop, connection)
+        elif unlikely(connection.output != NULL or result != SENT_ALL):
+            if output_queue(&connection.output, reply, &cursor):
+                check_output(loop, connection)
+            else:
+                doom_by_limit(loop, connection)
+    empty_reply(reply)
+
+
+cdef void connection_writable(Loop* loop, Connection* connection) noexcept nogil:
+    cdef SendResult result
+    cdef size_t before
+    if connection.output == NULL or connection.flags & CONNECTION_DOOMED:
+        return
+    before = connection.output.cursor.bytes_sent
+    result = output_send(connection.fd, &connection.output.writer, &connection.output.cursor)
+    count_sent(loop, connection, connection.output.cursor.bytes_sent - before)
+    if result == SEND_FAILED:
+        connection_doom(loop, connection)
+        return
+    if result == SENT_ALL:
+        output_free(connection.output)
+        connection.output = NULL
+    check_output(loop, connection)
+    if connection.flags & CONNECTION_PAUSED \
+            and output_pending(connection.output) <= load_relaxed_u64(&loop.limits.output_pause_bytes) // 2:
+        connection.flags &= ~<uint32_t>CONNECTION_PAUSED
+        make_ready(loop, connection)
+    settle(loop, connection)
+
+
+# --- what it waits for
+
+cdef void make_ready(Loop* loop, Connection* connection) noexcept nogil:
+    if connection.flags & CONNECTION_READY:
+        return
+    connection.flags |= CONNECTION_READY
+    connection.ready_next = NULL
+    if loop.ready_last != NULL:
+        loop.ready_last.ready_next = connection
+    else:
+        loop.ready_first = connection
+    loop.ready_last = connection
+
+
+cdef void settle(Loop* loop, Connection* connection) noexcept nogil:
+    """Decides what the connection waits for now. Its reply has been sent or queued."""
+    cdef Session* session = connection.session
+    cdef bint parks = False
+    cdef uint32_t events
+    if connection.flags & (CONNECTION_DOOMED | CONNECTION_PARKED | CONNECTION_PAUSED):
+        if connection.flags & CONNECTION_DOOMED:
+            return
+    elif session.state == SESSION_CLOSING:
+        connection.flags |= CONNECTION_LEAVING
+    elif unlikely(load_relaxed_u32(&session.killed)):
+        connection_doom(loop, connection)
+        return
+    elif session.state == SESSION_PARKED:
+        connection.flags |= CONNECTION_PARKED
+        parks = True
+    elif unlikely(connection.output != NULL
+                  and output_pending(connection.output) > load_relaxed_u64(&loop.limits.output_pause_bytes)):
+        connection.flags |= CONNECTION_PAUSED
+    elif session.state == SESSION_CONTINUING or (loop.executor.budget == 0 and connection.kept_size):
+        make_ready(loop, connection)
+    elif unlikely(connection.flags & CONNECTION_DRAINING and connection.drain_left <= 0
+                  and not connection.flags & CONNECTION_READY):
+        connection.flags |= CONNECTION_LEAVING
+    if connection.flags & CONNECTION_LEAVING and connection.output == NULL \
+            and not connection.flags & CONNECTION_PARKED:
+        connection_doom(loop, connection)
+        return
+    events = wanted_events(connection)
+    # What is wanted must be armed; EPOLLOUT would fire at once when it is not wanted. An unwanted EPOLLIN may stay.
+    if unlikely(events & ~connection.armed or connection.armed & EPOLLOUT & ~events):
+        arm(loop, connection, events)
+    if parks:                                    # last: from here on the trio side may read the session
+        mailbox_post(&loop.outbox, &connection.mail)
+
+
+cdef void connection_hung_up(Loop* loop, Connection* connection) noexcept nogil:
+    if connection.flags & (CONNECTION_PARKED | CONNECTION_PAUSED | CONNECTION_LEAVING):
+        connection_doom(loop, connection)
+    else:
+        connection_readable(loop, connection)
+
+
+# --- receiving and executing
+
+cdef bint keep(Loop* loop, Connection* connection, const char* data, size_t size) noexcept nogil:
+    """Keeps the bytes (which may lie in connection.kept) and nothing else. False: no memory, or beyond the limit."""
+    cdef char* place
+    if size == 0:
+        if connection.kept != NULL:
+            free(connection.kept)
+            connection.kept = NULL
+            connection.kept_capacity = 0
+            connection.kept_size = 0
+            connection.session.input_bytes = 0
+        return True
+    if size + parser_memory_bytes(&connection.session.parser) > load_relaxed_u64(&loop.limits.query_bytes_max):
+        return False
+    if data >= connection.kept and data < connection.kept + connection.kept_capacity:
+        if data != connection.kept:
+            memmove(connection.kept, data, size)
+        if connection.kept_capacity > 2 * KEPT_SPARE_BYTES and size < connection.kept_capacity // 8:
+            place = <char*>realloc(connection.kept, size)
+            if place != NULL:
+                connection.kept = place
+                connection.kept_capacity = size
+    else:
+        if size > connection.kept_capacity:
+            place = <char*>malloc(size)
+            if place == NULL:
+                return False
+            free(connection.kept)
+            connection.kept = place
+            connection.kept_capacity = size
+        memcpy(connection.kept, data, size)
+    connection.kept_size = size
+    connection.session.input_bytes = size
+    return True
+
+
+cdef void feed(Loop* loop, Connection* connection, const char* data, size_t size) noexcept nogil:
+    cdef size_t used
+    loop.executor.budget = COMMANDS_A_TURN
+    used = session_feed(connection.session, loop.executor, data, size)
+    if unlikely(not keep(loop, connection, data + used, size - used)):
+        send_reply(loop, connection)
+        doom_by_limit(loop, connection)
+        return
+    send_reply(loop, connection)
+    settle(loop, connection)
+
+
+cdef ssize_t receive(Loop* loop, Connection* connection, char* place, size_t size) noexcept nogil:
+    """Bytes received; 0: nothing now; -1: there will never be any more (the connection leaves)."""
+    cdef ssize_t got = recv(connection.fd, place, size, MSG_DONTWAIT)
+    if likely(got > 0):
+        connection.session.bytes_in += <size_t>got
+        connection.active_ms = loop.executor.now_ms
+        connection.drain_left -= got
+        store_relaxed_u64(&loop.bytes_in, loop.bytes_in + <size_t>got)
+        return got
+    if got < 0 and (errno == EAGAIN or errno == EINTR):
+        connection.drain_left = 0
+        settle(loop, connection)
+        return 0
+    if got == 0:
+        connection.flags |= CONNECTION_LEAVING       # all that came before has been executed
+        settle(loop, connection)
+    else:
+        connection_doom(loop, connection)
+    return -1
+
+
+cdef void receive_bulk(Loop* loop, Connection* connection) noexcept nogil:
+    """Receives into the block of the large bulk string that is under way."""
+    cdef size_t room = 0
+    cdef char* place = session_fill_room(connection.session, &room)
+    cdef ssize_t got
+    if place == NULL and room:
+        doom_by_limit(loop, connection)
+        return
+    if place != NULL:
+        got = receive(loop, connection, place, room if room < FILL_BYTES_MAX else FILL_BYTES_MAX)
+        if got <= 0:
+            return
+        session_filled(connection.session, <size_t>got)
+    if connection.session.parser.filling == NULL:
+        feed(loop, connection, connection.kept, connection.kept_size)
+    else:
+        settle(loop, connection)
+
+
+cdef void receive_long(Loop* loop, Connection* connection) noexcept nogil:
+    """Receives behind a long unfinished command, in its own buffer."""
+    cdef size_t capacity = connection.kept_capacity
+    cdef ssize_t got
+    cdef char* place
+    if capacity - connection.kept_size < KEPT_SPARE_BYTES // 2:
+        capacity = connection.kept_size + connection.kept_size // 2 + KEPT_SPARE_BYTES
+        place = <char*>realloc(connection.kept, capacity)
+        if place == NULL:
+            doom_by_limit(loop, connection)
+            return
+        connection.kept = place
+        connection.kept_capacity = capacity
+    capacity -= connection.kept_size
+    got = receive(loop, connection, connection.kept + connection.kept_size,
+                  capacity if capacity < FILL_BYTES_MAX else FILL_BYTES_MAX)
+    if got > 0:
+        feed(loop, connection, connection.kept, connection.kept_size + <size_t>got)
+
+
+cdef void connection_readable(Loop* loop, Connection* connection) noexcept nogil:
+    cdef size_t kept = connection.kept_size
+    cdef ssize_t got
+    if unlikely(connection.flags & (CONNECTION_READY | CONNECTION_DOOMED)):
+        return                                   # a READY one is read again when it has caught up
+    if unlikely(connection.flags & (CONNECTION_PARKED | CONNECTION_PAUSED | CONNECTION_LEAVING)):
+        arm(loop, connection, wanted_events(connection))
+        return
+    if unlikely(connection.session.parser.filling != NULL):
+        receive_bulk(loop, connection)
+    elif unlikely(kept > KEPT_COPIED_BYTES_MAX):
+        receive_long(loop, connection)
+    else:
+        got = receive(loop, connection, loop.buffer + kept, BUFFER_BYTES - kept)
+        if likely(got > 0):
+            if unlikely(kept):
+                memcpy(loop.buffer, connection.kept, kept)
+            feed(loop, connection, loop.buffer, kept + <size_t>got)
+
+
+cdef void connection_go_on(Loop* loop, Connection* connection) noexcept nogil:
+    connection.flags &= ~<uint32_t>CONNECTION_READY
+    if connection.flags & CONNECTION_DOOMED:
+        return
+    feed(loop, connection, connection.kept, connection.kept_size)
+
+
+cdef void connection_answered(Loop* loop, Connection* connection) noexcept nogil:
+    cdef char* answer = connection.answer
+    connection.flags &= ~<uint32_t>CONNECTION_PARKED
+    connection.answer = NULL
+    if connection.flags & (CONNECTION_UNPOLLED | CONNECTION_DOOMED):
+        free(answer)
+        connection_doom(loop, connection)
+        return
+    if answer == NULL:
+        connection.flags |= CONNECTION_LEAVING
+        connection.session.state = SESSION_CLOSING
+        settle(loop, connection)
+        return
+    session_resume(connection.session, loop.executor, answer, connection.answer_size)
+    free(answer)
+    if connection.session.state == SESSION_OPEN:
+        feed(loop, connection, connection.kept, connection.kept_size)
+    else:                                        # EXEC may have another command for Python
+        send_reply(loop, connection)
+        settle(loop, connection)
+
+
+# --- upkeep
+
+cdef void connection_drain(Loop* loop, Connection* connection) noexcept nogil:
+    cdef int waiting = 0
+    if ioctl(connection.fd, FIONREAD, &waiting) < 0:
+        waiting = 0
+    connection.flags |= CONNECTION_DRAINING
+    connection.drain_left = waiting
+    loop.executor.budget = COMMANDS_A_TURN       # settle: not a turn that has used its share
+    settle(loop, connection)
+
+
+cdef void connection_check(Loop* loop, Connection* connection) noexcept nogil:
+    cdef int64_t idle_ms = loop.executor.now_ms - connection.active_ms
+    cdef uint64_t timeout_ms = load_relaxed_u64(&loop.limits.timeout_ms)
+    if connection.flags & (CONNECTION_DOOMED | CONNECTION_PARKED):
+        return
+    if load_relaxed_u32(&connection.session.killed):
+        connection_doom(loop, connection)
+    elif timeout_ms and idle_ms > <int64_t>timeout_ms:
+        store_relaxed_u64(&loop.closed_by_timeout, loop.closed_by_timeout + 1)
+        connection_doom(loop, connection)
+    elif connection.flags & CONNECTION_PAUSED and idle_ms > <int64_t>load_relaxed_u64(&loop.limits.output_stall_ms):
+        doom_by_limit(loop, connection)
+    else:
+        check_output(loop, connection)

@@ -1,0 +1,381 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""The reactor: a native epoll loop over many connections, in a thread of its own.
+
+    trio thread                                   reactor thread (no GIL)
+    -----------                                   -----------------------
+    adopt(fd) --------------- inbox ------------> epoll: receive, parse, execute, send
+    requests() <------------- outbox ------------ a command for Python: the connection is parked
+    request.reply(bytes) ---- inbox ------------> goes on with it
+    stop() ------------------ eventfd ----------> answers what has been received, closes, run() returns
+
+One turn of the loop: wait for events; read the clock; serve each event's connection, each at most COMMANDS_A_TURN
+commands; let those that had more to do go on; close what is to be closed; look after some idle clients. The thread is
+registered for quiet points (engine/quiet.pxd) and leaves while it sleeps.
+
+Limits: Linux (epoll, eventfd). Several reactors share nothing but the keyspace and the service.
+"""
+from libc.errno cimport EINTR, errno
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+from posix.unistd cimport close
+from kvcy._core cimport Store
+from kvcy.commands.clients cimport clients_add, clients_set_text
+from kvcy.commands.executor cimport executor_free, executor_new
+from kvcy.commands.service cimport ServiceHandle
+from kvcy.commands.session cimport session_free, session_new
+from kvcy.commands.types cimport Session
+from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
+from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
+from kvcy.server.connection cimport (
+    BUFFER_BYTES, CONNECTION_PARKED, CONNECTION_READY, STOP_DRAIN, STOP_NOT, STOP_NOW, Connection, Loop,
+    connection_answered, connection_begin, connection_check, connection_drain, connection_free, connection_go_on,
+    connection_hung_up, connection_new, connection_readable, connection_writable,
+)
+from kvcy.server.limits cimport ClientLimits
+from kvcy.server.mailbox cimport (
+    MAIL_ADOPT, MAIL_ANSWER, Mail, mailbox_close, mailbox_init, mailbox_post, mailbox_take, mailbox_wake,
+)
+from kvcy.server.requests cimport Request
+from kvcy.server.sockets cimport (
+    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, epoll_create1, epoll_ctl, epoll_event,
+    epoll_wait,
+)
+
+cdef enum:
+    EVENTS_MAX = 512
+    SWEEP_MS = 1000                      # a sweep over all connections begins so often
+    SWEEP_CONNECTIONS_MAX = 512          # looked at in one turn
+
+UNANSWERED = b"-ERR internal error: the command was not answered\r\n"
+
+
+# --- the loop; all of it in the reactor's thread
+
+cdef void read_clock(Loop* loop) noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_REALTIME, &now)
+    loop.executor.now_us = <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
+    loop.executor.now_ms = loop.executor.now_us // 1000
+
+
+cdef void link(Loop* loop, Connection* connection) noexcept nogil:
+    connection.previous = NULL
+    connection.next = loop.first
+    if loop.first != NULL:
+        loop.first.previous = connection
+    loop.first = connection
+
+
+cdef void unlink(Loop* loop, Connection* connection) noexcept nogil:
+    if loop.sweep_next == connection:
+        loop.sweep_next = connection.next
+    if connection.previous != NULL:
+        connection.previous.next = connection.next
+    else:
+        loop.first = connection.next
+    if connection.next != NULL:
+        connection.next.previous = connection.previous
+
+
+cdef void take_mail(Loop* loop) noexcept nogil:
+    cdef Mail* mail = mailbox_take(&loop.inbox)
+    cdef Mail* following
+    cdef Connection* connection
+    while mail != NULL:                              # ends: the list is finite
+        following = mail.next
+        connection = <Connection*>mail.sender
+        if mail.kind == MAIL_ANSWER:
+            connection_answered(loop, connection)
+        else:
+            link(loop, connection)
+            connection_begin(loop, connection)
+            if loop.draining:
+                connection_drain(loop, connection)
+        mail = following
+
+
+cdef void bury(Loop* loop) noexcept nogil:
+    """Frees the doomed, except those that are still in the list of the ready: their turn comes, and then this."""
+    cdef Connection* connection = loop.doomed
+    cdef Connection* following
+    loop.doomed = NULL
+    while connection != NULL:                        # ends: each round takes one from a finite list
+        following = connection.doomed_next
+        if connection.flags & CONNECTION_READY:
+            connection.doomed_next = loop.doomed
+            loop.doomed = connection
+        else:
+            unlink(loop, connection)
+            connection_free(connection, loop.executor)
+            add_relaxed_u64(&loop.count, <uint64_t>-1)
+        connection = following
+
+
+cdef void sweep(Loop* loop) noexcept nogil:
+    """Looks after some connections: idle ones, and those that do not read."""
+    cdef Connection* connection
+    cdef int looked_at = 0
+    if loop.sweep_next == NULL:
+        if loop.executor.now_ms < loop.sweep_due_ms and loop.sweep_due_ms - loop.executor.now_ms <= SWEEP_MS:
+            return
+        loop.sweep_due_ms = loop.executor.now_ms + SWEEP_MS
+        loop.sweep_next = loop.first
+    while loop.sweep_next != NULL and looked_at < SWEEP_CONNECTIONS_MAX:
+        connection = loop.sweep_next
+        loop.sweep_next = connection.next
+        connection_check(loop, connection)
+        looked_at += 1
+
+
+cdef void begin_drain(Loop* loop) noexcept nogil:
+    cdef Connection* connection = loop.first
+    loop.draining = True
+    while connection != NULL:
+        connection_drain(loop, connection)
+        connection = connection.next
+
+
+cdef void serve_events(Loop* loop, epoll_event* events, int count) noexcept nogil:
+    cdef Connection* connection
+    cdef uint32_t what
+    cdef int i
+    for i in range(count):
+        connection = <Connection*>events[i].data.ptr
+        if connection == NULL:
+            take_mail(loop)
+            continue
+        what = events[i].events
+        if what & EPOLLOUT:
+            connection_writable(loop, connection)
+        if what & EPOLLIN:
+            connection_readable(loop, connection)
+        elif what & (EPOLLHUP | EPOLLERR):
+            connection_hung_up(loop, connection)
+
+
+cdef void serve_ready(Loop* loop, Connection* connection) noexcept nogil:
+    cdef Connection* following
+    while connection != NULL:                        # ends: those that become ready again are in a new list
+        following = connection.ready_next
+        connection_go_on(loop, connection)
+        connection = following
+
+
+cdef void loop_run(Loop* loop) noexcept nogil:
+    cdef epoll_event events[EVENTS_MAX]
+    cdef Connection* ready
+    cdef int thread = loop.executor.quiet_thread
+    cdef int count
+    cdef int timeout_ms
+    while True:                                      # ends when stopped
+        ready = loop.ready_first
+        loop.ready_first = NULL
+        loop.ready_last = NULL
+        timeout_ms = SWEEP_MS if ready == NULL and loop.sweep_next == NULL and loop.doomed == NULL else 0
+        if timeout_ms and thread >= 0:
+            quiet_leave(thread)
+        count = epoll_wait(loop.epoll_fd, events, EVENTS_MAX, timeout_ms)
+        if thread >= 0:
+            if timeout_ms:
+                quiet_enter(thread)
+            else:
+                quiet_pass(thread)
+        read_clock(loop)
+        store_relaxed_u64(&loop.turns, loop.turns + 1)
+        if count < 0 and errno != EINTR:
+            break
+        serve_events(loop, events, count)
+        serve_ready(loop, ready)
+        if load_relaxed_u32(&loop.stop) != STOP_NOT:
+            if not loop.draining:
+                begin_drain(loop)
+            if load_relaxed_u32(&loop.stop) == STOP_NOW:
+                break
+        bury(loop)
+        sweep(loop)
+        if loop.draining and load_relaxed_u64(&loop.count) == 0:
+            break
+    if thread >= 0:
+        quiet_leave(thread)
+
+
+cdef void loop_close(Loop* loop) noexcept nogil:
+    """Frees all connections but the parked: the mail with their answers is emptied when the Reactor goes."""
+    cdef Connection* connection = loop.first
+    cdef Connection* following
+    while connection != NULL:
+        following = connection.next
+        if not connection.flags & CONNECTION_PARKED:
+            unlink(loop, connection)
+            connection_free(connection, loop.executor)
+            add_relaxed_u64(&loop.count, <uint64_t>-1)
+        connection = following
+    loop.doomed = NULL
+    loop.ready_first = NULL
+    loop.ready_last = NULL
+
+
+cdef void free_mail(Loop* loop, Mail* mail) noexcept nogil:
+    """Frees connections that nobody will serve any more."""
+    cdef Mail* following
+    while mail != NULL:
+        following = mail.next
+        connection_free(<Connection*>mail.sender, loop.executor)
+        mail = following
+
+
+# --- what Python sees
+
+cdef class Reactor:
+    """Serves connections that it is given, in the thread that calls run().
+
+    Args:
+        store: whose keyspace it serves.
+        service: what all that serve clients share.
+        limits: on clients.
+
+    Raises:
+        OSError: no epoll instance or eventfd to be had.
+        MemoryError: no memory.
+    """
+
+    def __cinit__(self, Store store not None, ServiceHandle service not None, ClientLimits limits not None):
+        cdef epoll_event event
+        self.store = store
+        self.service = service
+        self.limits = limits
+        memset(&self.loop, 0, sizeof(Loop))
+        self.loop.limits = &limits.limits
+        self.loop.inbox.event_fd = -1
+        self.loop.outbox.event_fd = -1
+        self.loop.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
+        if self.loop.epoll_fd < 0 or not mailbox_init(&self.loop.inbox) or not mailbox_init(&self.loop.outbox):
+            raise OSError(errno, "the reactor needs epoll and eventfd")
+        event.events = EPOLLIN
+        event.data.ptr = NULL
+        if epoll_ctl(self.loop.epoll_fd, EPOLL_CTL_ADD, self.loop.inbox.event_fd, &event) < 0:
+            raise OSError(errno, "epoll_ctl failed")
+        self.loop.executor = executor_new(store.keyspace, service.service)
+        self.loop.buffer = <char*>malloc(BUFFER_BYTES)
+        if self.loop.executor == NULL or self.loop.buffer == NULL:
+            raise MemoryError()
+        self.loop.executor.quiet_thread = -1
+
+    def __dealloc__(self):
+        if self.loop.executor != NULL:
+            with nogil:
+                loop_close(&self.loop)
+                free_mail(&self.loop, mailbox_take(&self.loop.inbox))
+                free_mail(&self.loop, mailbox_take(&self.loop.outbox))
+                executor_free(self.loop.executor)
+        free(self.loop.buffer)
+        mailbox_close(&self.loop.inbox)
+        mailbox_close(&self.loop.outbox)
+        if self.loop.epoll_fd >= 0:
+            close(self.loop.epoll_fd)
+
+    def run(self) -> None:
+        """Serves until stopped; called once, in a thread of its own."""
+        self.loop.executor.quiet_thread = quiet_register()
+        with nogil:
+            if self.loop.executor.quiet_thread >= 0:
+                quiet_enter(self.loop.executor.quiet_thread)
+            loop_run(&self.loop)
+            loop_close(&self.loop)
+        if self.loop.executor.quiet_thread >= 0:
+            quiet_unregister(self.loop.executor.quiet_thread)
+            self.loop.executor.quiet_thread = -1
+        self.finished = True
+
+    def adopt(self, int fd, str address not None, str local_address not None, int64_t now_ms) -> None:
+        """Takes over a connected non-blocking socket, which the reactor closes.
+
+        Raises:
+            MemoryError: no memory; the socket is still the caller's.
+        """
+        cdef Session* session = session_new(self.service.service, now_ms)
+        cdef Connection* connection = NULL
+        cdef bytes here = address.encode("utf-8", "surrogateescape")
+        cdef bytes there = local_address.encode("utf-8", "surrogateescape")
+        if session != NULL:
+            if clients_set_text(&self.service.service.clients, &session.address, here, len(here)) \
+                    and clients_set_text(&self.service.service.clients, &session.local_address, there, len(there)):
+                connection = connection_new(fd, session, now_ms)
+            if connection == NULL:
+                session_free(session, self.store.keyspace)
+        if connection == NULL:
+            raise MemoryError("no memory for a connection")
+        clients_add(&self.service.service.clients, session)
+        add_relaxed_u64(&self.loop.count, 1)
+        connection.mail.kind = MAIL_ADOPT
+        mailbox_post(&self.loop.inbox, &connection.mail)
+
+    def stop(self, bint now=False) -> None:
+        """Lets run() return: when all that was received has been answered and sent, or now."""
+        cdef uint32_t wanted = STOP_NOW if now else STOP_DRAIN
+        if self.loop.stop < wanted:
+            self.loop.stop = wanted
+            mailbox_wake(&self.loop.inbox)
+
+    @property
+    def request_fd(self) -> int:
+        """Readable when requests() has something."""
+        return self.loop.outbox.event_fd
+
+    def requests(self) -> list[Request]:
+        """The commands that have come to wait for Python since the last call."""
+        cdef Mail* mail = mailbox_take(&self.loop.outbox)
+        cdef Mail* following
+        cdef ReactorRequest request
+        cdef list taken = []
+        while mail != NULL:
+            following = mail.next
+            request = ReactorRequest.__new__(ReactorRequest)
+            request.reactor = self
+            request.connection = <Connection*>mail.sender
+            request.take(request.connection.session)
+            taken.append(request)
+            mail = following
+        return taken
+
+    @property
+    def connection_count(self) -> int:
+        return load_relaxed_u64(&self.loop.count)
+
+    def stats(self) -> dict[str, int]:
+        """Counts since the start."""
+        return {
+            "turns": load_relaxed_u64(&self.loop.turns),
+            "bytes_in": load_relaxed_u64(&self.loop.bytes_in),
+            "bytes_out": load_relaxed_u64(&self.loop.bytes_out),
+            "closed_by_limit": load_relaxed_u64(&self.loop.closed_by_limit),
+            "closed_by_timeout": load_relaxed_u64(&self.loop.closed_by_timeout),
+        }
+
+
+cdef class ReactorRequest(Request):
+    """A command of one of a reactor's connections."""
+
+    def __del__(self):
+        if self.connection != NULL and not self.answered:
+            post_answer(self.reactor, self.connection, UNANSWERED)
+
+    cdef void answer(self, bytes reply):
+        post_answer(self.reactor, self.connection, reply)
+        self.connection = NULL
+
+
+cdef void post_answer(Reactor reactor, Connection* connection, bytes reply):
+    """Hands the reply to the reactor; without memory for a copy the connection is closed, as with None."""
+    cdef size_t size = 0
+    connection.answer = NULL
+    if reply is not None:
+        size = <size_t>len(reply)
+        connection.answer = <char*>malloc(size + 1)
+        if connection.answer != NULL:
+            memcpy(connection.answer, <const char*>reply, size)
+    connection.answer_size = size
+    connection.mail.kind = MAIL_ANSWER
+    mailbox_post(&reactor.loop.inbox, &connection.mail)

@@ -1,0 +1,65 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Upkeep: what the engine leaves to be done off the hot path, in a thread that sleeps in between.
+
+Frees what was replaced once all threads have passed a quiet point, goes on with growth in slices, gives back memory.
+"""
+from libc.stdint cimport int64_t, uint64_t
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+from posix.unistd cimport close, write
+from kvcy._core cimport Store
+from kvcy.engine.keyspace cimport keyspace_upkeep
+from kvcy.engine.quiet cimport quiet_reclaim
+
+cdef extern from "<sys/eventfd.h>" nogil:
+    int eventfd(unsigned int initial, int flags)
+    int EFD_CLOEXEC
+
+cdef extern from "<poll.h>" nogil:
+    cdef struct pollfd:
+        int fd
+        short events
+    int poll(pollfd* fds, unsigned long count, int timeout_ms)
+    short POLLIN
+
+cdef enum:
+    PAUSE_MS = 100
+    BUSY_PAUSE_MS = 1            # while there is more to do
+    SLICES = 4
+    RECLAIM_MAX = 64
+
+
+cdef class Upkeep:
+    """Looks after a store until stopped; run() belongs into a thread of its own."""
+    cdef Store store
+    cdef int stop_fd
+
+    def __cinit__(self, Store store not None):
+        self.store = store
+        self.stop_fd = eventfd(0, EFD_CLOEXEC)
+        if self.stop_fd < 0:
+            raise OSError("no eventfd to be had")
+
+    def __dealloc__(self):
+        if self.stop_fd >= 0:
+            close(self.stop_fd)
+
+    def run(self) -> None:
+        """Returns when stopped."""
+        with nogil:
+            self.work()
+
+    cdef void work(self) noexcept nogil:
+        cdef pollfd stopped
+        cdef timespec now
+        cdef bint more = False
+        stopped.fd = self.stop_fd
+        stopped.events = POLLIN
+        while poll(&stopped, 1, BUSY_PAUSE_MS if more else PAUSE_MS) <= 0:      # ends: stop() makes it readable
+            clock_gettime(CLOCK_REALTIME, &now)
+            more = keyspace_upkeep(self.store.keyspace, <int64_t>now.tv_sec * 1000 + now.tv_nsec // 1000000, SLICES)
+            more |= quiet_reclaim(RECLAIM_MAX) == RECLAIM_MAX
+
+    def stop(self) -> None:
+        cdef uint64_t one = 1
+        if write(self.stop_fd, &one, sizeof(one)) < 0:
+            raise OSError("the upkeep could not be stopped")
