@@ -1,9 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The checks between a parsed command and its handler, in Redis's order, and what becomes of a command that is not run.
 
-Order: does it exist, arity, authentication, may it stand inside MULTI, memory, then queueing by MULTI, then PYTHON rows.
-The executor comes here only when something is out of the ordinary: data commands of an authenticated client outside MULTI
-pass a short test of its own. A refused command flags a transaction under way; a refused EXEC ends it, and says so.
+Order: does it exist, arity, authentication, may it stand inside MULTI, memory, then queueing by MULTI, then PYTHON
+rows. The executor comes here only when something is out of the ordinary: data commands of an authenticated client
+outside MULTI pass a short test of its own. A refused command flags a transaction under way; a refused EXEC ends it, and
+says so.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, strlen

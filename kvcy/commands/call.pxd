@@ -22,7 +22,8 @@ cdef void call_continue(Call* call, Step step, Discard discard, void* state) noe
 cdef void reply_syntax_error(Call* call) noexcept nogil             # -ERR syntax error
 cdef void reply_wrong_type(Call* call) noexcept nogil               # -WRONGTYPE Operation against a key ...
 cdef void reply_not_an_integer(Call* call) noexcept nogil           # -ERR value is not an integer or out of range
-cdef void reply_out_of_memory(Call* call) noexcept nogil            # -OOM command not allowed when used memory > 'maxmemory'.
+# -OOM command not allowed when used memory > 'maxmemory'.
+cdef void reply_out_of_memory(Call* call) noexcept nogil
 cdef void reply_wrong_arity(Call* call) noexcept nogil              # -ERR wrong number of arguments for '...' command
 # `before`, the argument cut at `bytes_max` bytes, `after`: an error that quotes an argument. CR and LF become spaces.
 cdef void reply_error_quoting(Call* call, const char* before, const Bytes* arg, size_t bytes_max,
@@ -38,6 +39,7 @@ cdef bint arg_int(const Bytes* arg, int64_t* number) noexcept nogil
 # Replies (value is not an integer or out of range) itself when false.
 cdef bint arg_int_or_reply(Call* call, uint32_t index, int64_t* number) noexcept nogil
 
-# A copy of a command that outlives its buffer: argv and small arguments in one allocation, blocks retained. NULL: no memory.
+# A copy of a command that outlives its buffer: argv and small arguments in one allocation, blocks retained. NULL: no
+# memory.
 cdef Deferred* deferred_new(const Row* row, const Bytes* argv, uint32_t argc) noexcept nogil
 cdef void deferred_free(Deferred* deferred) noexcept nogil          # NULL is allowed

@@ -1,9 +1,9 @@
 # cython: language_level=3
 """The registry of all sessions of a server, for CLIENT LIST, INFO, KILL and the counts in INFO.
 
-One leaf spin lock protects the list and the texts in each session; other fields are read as they are (relaxed). A session
-is in the registry from session_new's caller adding it until it removes it, so one that is listed is alive. Whoever holds
-the lock takes no other lock and never waits."""
+One leaf spin lock protects the list and the texts in each session; other fields are read as they are (relaxed). A
+session is in the registry from session_new's caller adding it until it removes it, so one that is listed is alive.
+Whoever holds the lock takes no other lock and never waits."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from kvcy.commands.types cimport Clients, Session
 from kvcy.protocol.writer cimport Writer

@@ -112,7 +112,8 @@ cdef void put_int(Writer* text, const char* label, int64_t number) noexcept nogi
 
 
 cdef void put_flags(Writer* text, const Session* session) noexcept nogil:
-    """The letters of flags=: x in MULTI, d a watched key has changed, e no eviction, T no touch, U Unix, c closing, N none."""
+    """The letters of flags=: x in MULTI, d a watched key has changed, e no eviction, T no touch, U Unix, c closing, N
+    none."""
     cdef char letters[8]
     cdef size_t count = 0
     if session.flags & SESSION_MULTI:

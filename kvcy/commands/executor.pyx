@@ -15,14 +15,14 @@ may be gone, or in another database, when its turn comes. An unauthenticated ses
 since AUTH changes the parser's limits.
 
 Time: commands with one key are so short that reading a clock for each would be felt. One call in 16 of such a row is
-timed (and the first), with the cycle counter; all others always are. The slow log therefore sees every slow command of the
-second kind and a sixteenth of the first, unless its threshold is below SAMPLED_US_MIN: then everything is timed.
+timed (and the first), with the cycle counter; all others always are. The slow log therefore sees every slow command of
+the second kind and a sixteenth of the first, unless its threshold is below SAMPLED_US_MIN: then everything is timed.
 
 Limits: after REPLY_BYTES_SOFT of replies a feed ends as if its budget were used, so that a client that does not read
 cannot make a reactor's buffer grow without end.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, realloc
 from kvcy.commands.admission cimport admission_authenticated, admission_check
 from kvcy.commands.call cimport reply_out_of_memory
 from kvcy.commands.cycles cimport cycles
@@ -31,9 +31,9 @@ from kvcy.commands.service cimport (
     service_add_executor, service_latency_note, service_remove_executor, service_slow_note,
 )
 from kvcy.commands.types cimport (
-    ALL_SHARDS, BATCH_MAX, CLOCK_SHIFT, DENYOOM, FAST, LATENCY_COMMAND, LATENCY_FAST_COMMAND, ONE_KEY, PYTHON, RUNS_AHEAD,
-    SELF_LOCKING, SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_CONTINUING, SESSION_MULTI, SESSION_NO_TOUCH, SESSION_OPEN,
-    SESSION_PARKED, SESSION_REPLY_OFF, SESSION_REPLY_SKIP, SESSION_REPLY_SKIP_NEXT, SKIP_SLOWLOG, UNQUEUED, WRITE,
+    ALL_SHARDS, BATCH_MAX, CLOCK_SHIFT, DENYOOM, FAST, LATENCY_COMMAND, LATENCY_FAST_COMMAND, ONE_KEY, PYTHON,
+    RUNS_AHEAD, SELF_LOCKING, SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_MULTI, SESSION_NO_TOUCH, SESSION_OPEN,
+    SESSION_REPLY_OFF, SESSION_REPLY_SKIP, SESSION_REPLY_SKIP_NEXT, SKIP_SLOWLOG, WRITE,
     Call, Executor, Prepared, Row, RowStats, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
@@ -41,10 +41,12 @@ from kvcy.engine.keyspace cimport (
     Key, Keyspace, ShardSet, keyspace_key, keyspace_prefetch_entry, keyspace_prefetch_slot, keyspace_settle, shard_lock,
     shard_unlock, shards_add, shards_add_all, shards_clear, shards_lock, shards_unlock,
 )
-from kvcy.engine.platform cimport add_relaxed_u64, likely, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely
+from kvcy.engine.platform cimport (
+    add_relaxed_u64, likely, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely,
+)
 from kvcy.protocol.parser cimport (
-    PARSE_COMMAND, PARSE_ERROR, PARSE_MORE, PARSE_NO_MEMORY, ParseResult, arguments_clear, arguments_close, arguments_init,
-    parser_next,
+    PARSE_COMMAND, PARSE_ERROR, PARSE_MORE, PARSE_NO_MEMORY, ParseResult, arguments_clear, arguments_close,
+    arguments_init, parser_next,
 )
 from kvcy.protocol.writer cimport (
     Writer, WriterPosition, write_error, write_error_part, writer_close, writer_init, writer_position, writer_rewind,
@@ -288,7 +290,7 @@ cdef inline void execute(Call* call, Prepared* prepared) noexcept nogil:
             run_one_key(call, &prepared.key)
         else:
             executor_run(call)
-    if unlikely(session.flags & REPLY_MODES) and session.state != SESSION_PARKED and session.state != SESSION_CONTINUING:
+    if unlikely(session.flags & REPLY_MODES) and session.state in (SESSION_OPEN, SESSION_CLOSING):
         if session.flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP):
             writer_rewind(reply, position)
         executor_reply_done(session)
@@ -316,7 +318,8 @@ cdef uint32_t parse_batch(Executor* executor, Session* session, const char* data
         limit = 1
     while count < limit:
         prepared = &executor.batch[count]
-        result[0] = parser_next(&session.parser, data, size, offset, &executor.arguments, &prepared.first, &prepared.argc)
+        result[0] = parser_next(&session.parser, data, size, offset, &executor.arguments, &prepared.first,
+                                &prepared.argc)
         if result[0] != PARSE_COMMAND:
             break
         if prepared.argc != 0:

@@ -1,9 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """CLIENT: what the server knows of its connections, and what they may set for themselves.
 
-LIST, INFO and KILL walk the registry under its lock (clients.pxd), which is a leaf: nothing else is locked and nothing waits
-meanwhile, so they may also run inside EXEC. KILL raises `killed` and wakes the carrier; the connection closes when its
-carrier notices, at the latest before its next batch. The only type of client is `normal`, the only user `default`.
+LIST, INFO and KILL walk the registry under its lock (clients.pxd), which is a leaf: nothing else is locked and nothing
+waits meanwhile, so they may also run inside EXEC. KILL raises `killed` and wakes the carrier; the connection closes
+when its carrier notices, at the latest before its next batch. The only type of client is `normal`, the only user
+`default`.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, strlen
@@ -164,7 +165,9 @@ cdef void reply_text(Call* call, Writer* text) noexcept nogil:
 cdef bint parse_type(Call* call, const Bytes* arg, bint* normal) noexcept nogil:
     """Whether it is a type of client (and the only one there is); else answers an error."""
     normal[0] = arg_is(arg, b"normal")
-    if normal[0] or arg_is(arg, b"master") or arg_is(arg, b"replica") or arg_is(arg, b"slave") or arg_is(arg, b"pubsub"):
+    if normal[0] or arg_is(arg, b"master") or arg_is(arg, b"replica") or arg_is(arg, b"slave"):
+        return True
+    if arg_is(arg, b"pubsub"):
         return True
     reply_error_quoting(call, b"ERR Unknown client type '", arg, 400, b"'")
     return False

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """What MULTI keeps: the queue of a session's transaction, and its end.
 
-A Transaction lives from MULTI to EXEC or DISCARD, so a session outside one carries a NULL pointer only. Queued commands are
-copies (call.pxd, deferred_new); their count and bytes are kept in the session too, where CLIENT LIST reads them.
+A Transaction lives from MULTI to EXEC or DISCARD, so a session outside one carries a NULL pointer only. Queued commands
+are copies (call.pxd, deferred_new); their count and bytes are kept in the session too, where CLIENT LIST reads them.
 """
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free, realloc

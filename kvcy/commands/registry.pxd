@@ -12,8 +12,8 @@ cdef void bind(str name, Handler handler)
 cdef const RowTable* row_table() noexcept nogil
 # The top-level row of that name in any case, or NULL.
 cdef const Row* row_lookup(const char* name, size_t size) noexcept nogil
-# The row that argv asks for: a subcommand's when argv[0] is a container and argv[1] is given. NULL: unknown; *container then
-# is the container whose subcommand is unknown, or NULL.
+# The row that argv asks for: a subcommand's when argv[0] is a container and argv[1] is given. NULL: unknown; *container
+# then is the container whose subcommand is unknown, or NULL.
 cdef const Row* row_resolve(const Bytes* argv, uint32_t argc, const Row** container) noexcept nogil
 cdef const Row* row_subcommand(const Row* container, const char* name, size_t size) noexcept nogil
 cdef const Row* row_at(uint32_t number) noexcept nogil

@@ -25,8 +25,8 @@ from kvcy.commands.types cimport (
 from kvcy.engine.block cimport Bytes
 
 FAMILIES = (
-    "connection", "introspection", "transactions", "strings", "ranges", "numbers", "expiry", "keys", "scan", "databases", "objects",
-    "admin_rows",
+    "connection", "introspection", "transactions", "strings", "ranges", "numbers", "expiry", "keys", "scan",
+    "databases", "objects", "admin_rows",
 )
 FLAG_BITS = {
     "write": WRITE, "readonly": READONLY, "denyoom": DENYOOM, "admin": ADMIN, "fast": FAST, "no_auth": NO_AUTH,

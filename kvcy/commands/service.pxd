@@ -27,7 +27,7 @@ cdef void service_remove_executor(Service* service, Executor* executor) noexcept
 # Sums over all executors. `number` is Row.number.
 cdef void service_row_stats(Service* service, uint32_t number, RowStats* total) noexcept nogil
 cdef void service_totals(Service* service, uint64_t* commands, uint64_t* errors) noexcept nogil
-cdef void service_reset_stats(Service* service) noexcept nogil # CONFIG RESETSTAT
+cdef void service_reset_stats(Service* service) noexcept nogil     # CONFIG RESETSTAT
 
 cdef class ServiceHandle:
     """The Python face: settings, statistics, slow log and latency of a Service, for INFO, CONFIG, SLOWLOG, LATENCY."""

@@ -2,10 +2,10 @@
 """What all executors of one server share, and its Python face.
 
 The lock is held for copies of bounded size only, never while Python objects are made: a reactor may be waiting for it.
-Counts of executors are written by their own threads and read here as they are; an executor that goes leaves its counts in
-the service's own. The password is compared byte by byte without a branch on the contents.
+Counts of executors are written by their own threads and read here as they are; an executor that goes leaves its counts
+in the service's own. The password is compared byte by byte without a branch on the contents.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from kvcy.commands.call cimport deferred_free, deferred_new
@@ -303,7 +303,7 @@ cdef class ServiceHandle:
             args = [entry.command.argv[index].data[:entry.command.argv[index].size]
                     for index in range(entry.command.argc)]
             deferred_free(entry.command)
-            found.append((entry.id, entry.time_s, entry.duration_us, args, (<bytes> entry.address), (<bytes> entry.name)))
+            found.append((entry.id, entry.time_s, entry.duration_us, args, <bytes> entry.address, <bytes> entry.name))
             age += 1
         return found
 

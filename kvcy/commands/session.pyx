@@ -3,7 +3,7 @@
 
 Importing this module loads all command families.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc, free
 from kvcy.commands.call cimport deferred_free
 from kvcy.commands.executor cimport executor_command, executor_continue, executor_feed, executor_reply_done

@@ -129,7 +129,8 @@ cdef void service_slow_reset(Service* service) noexcept nogil:
 
 # --- latency
 
-cdef void service_latency_note(Service* service, LatencyEvent event, int64_t time_s, uint32_t latency_ms) noexcept nogil:
+cdef void service_latency_note(Service* service, LatencyEvent event, int64_t time_s,
+                               uint32_t latency_ms) noexcept nogil:
     cdef LatencySeries* series
     cdef LatencySample* sample
     rwlock_write(&service.lock)

@@ -1,15 +1,15 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """MULTI, EXEC, DISCARD, WATCH, UNWATCH.
 
-EXEC locks the shards of all its keys and of all watched keys, exclusively and in rising order, looks whether a watched key
-has changed or expired, runs everything, and unlocks: one step for every observer. A command for the whole keyspace in the
-queue locks all shards.
+EXEC locks the shards of all its keys and of all watched keys, exclusively and in rising order, looks whether a watched
+key has changed or expired, runs everything, and unlocks: one step for every observer. A command for the whole keyspace
+in the queue locks all shards.
 
-PYTHON rows in the queue cannot run under shard locks: Python might wait for the lock of the thread that waits for Python.
-So they are answered first, one after another: session.deferred is the next of them and the session stays parked until
-the last answer is there (exec_answer). Then the rest runs, and the answers take their places in the reply. Limits: such a
-command does not see what the transaction's own data commands do, and if a watched key changes while Python works, EXEC
-answers null although Python's commands have had their effect.
+PYTHON rows in the queue cannot run under shard locks: Python might wait for the lock of the thread that waits for
+Python. So they are answered first, one after another: session.deferred is the next of them and the session stays parked
+until the last answer is there (exec_answer). Then the rest runs, and the answers take their places in the reply.
+Limits: such a command does not see what the transaction's own data commands do, and if a watched key changes while
+Python works, EXEC answers null although Python's commands have had their effect.
 """
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc
@@ -39,8 +39,9 @@ ROWS = (
     Row("exec", arity=1, flags="noscript loading stale skip_slowlog unqueued self_locking", group="transactions",
         since="1.2.0", complexity="The sum of what the queued commands cost.",
         summary="Runs all queued commands as one atomic step."),
-    Row("discard", arity=1, flags="noscript loading stale fast allow_busy unqueued", group="transactions", since="2.0.0",
-        complexity="O(N) with N the number of queued commands.", summary="Drops the queued commands and all watches."),
+    Row("discard", arity=1, flags="noscript loading stale fast allow_busy unqueued", group="transactions",
+        since="2.0.0", complexity="O(N) with N the number of queued commands.",
+        summary="Drops the queued commands and all watches."),
     Row("watch", arity=-2, flags="noscript loading stale fast allow_busy unqueued self_locking", keys=(1, -1, 1),
         group="transactions", since="2.2.0", complexity="O(1) a key.", key_flags="RO",
         summary="Makes the next EXEC run only if none of the keys has changed by then.", syntax="key [key ...]"),

@@ -204,8 +204,9 @@ cdef struct Executor:
     int64_t now_ms                 # Unix time, set by the carrier once a turn
     int64_t now_us                 # the same clock in microseconds (TIME, SLOWLOG), set once a turn
     uint32_t budget                # commands the session being fed may still run in this turn
-    int quiet_thread               # quiet.pxd registration of this thread, -1: no prefetching without locks. The carrier
-                                   # calls quiet_enter before it feeds and quiet_pass or quiet_leave after
+    # quiet.pxd registration of this thread, -1: no prefetching without locks. The carrier calls quiet_enter before it
+    # feeds, and quiet_pass or quiet_leave after.
+    int quiet_thread
     RowStats* stats                # [number of rows]; read by others as they are (relaxed)
     uint64_t commands              # processed in all
     uint64_t errors                # error replies
@@ -237,7 +238,7 @@ cdef struct SlowEntry:
     uint64_t id
     int64_t time_s
     uint64_t duration_us
-    Deferred* command              # at most SLOW_ARGS_MAX arguments of SLOW_ARG_BYTES_MAX bytes, shortened as Redis does
+    Deferred* command              # at most SLOW_ARGS_MAX arguments of SLOW_ARG_BYTES_MAX bytes
     char address[64]
     char name[64]
 

@@ -205,14 +205,14 @@ cdef class Probe:
     def call(self, *args) -> tuple:
         """One command outside the protocol (session_execute): whether it ran natively, and the reply."""
         cdef Bytes[16] argv
-        cdef uint32_t index
+        cdef uint32_t index, count = <uint32_t> len(args)
         cdef bint native
-        for index in range(<uint32_t> len(args)):
+        for index in range(count):
             argv[index].data = args[index]
             argv[index].size = len(args[index])
             argv[index].block = NULL
         with nogil:
-            native = session_execute(self.session, self.server.executor, argv, index + 1)
+            native = session_execute(self.session, self.server.executor, argv, count)
         return native, self.take_reply()
 
     @property
