@@ -343,6 +343,8 @@ def same_reply(command: Sequence[bytes], ours: bytes, theirs: bytes) -> bool:
         return (ours[:2] == b"$-") == (theirs[:2] == b"$-")
     if {ours, theirs} == INTENDED.get(name):
         return True
+    if name == b"DBSIZE" and ours[:1] == theirs[:1] == b":":
+        return int(ours[1:]) <= int(theirs[1:])  # Redis counts expired keys until it comes across them
     if name in UNORDERED and ours[:1] == theirs[:1] == b"*":
         return unordered(ours) == unordered(theirs)
     unit = TIMED_UNITS.get(name)

@@ -212,6 +212,8 @@ def test_idle_time_counts_from_the_last_access() -> None:
 def test_splicing_marks_a_value_as_edited_and_putting_clears_it() -> None:
     keys = Keys(1)
     keys.splice(b"k", 0, b"abc")
+    assert keys.about(b"k")[1] is True
+    keys.put(b"k", b"abc")
     assert keys.about(b"k")[1] is False
     keys.splice(b"k", 3, b"def")
     assert keys.about(b"k")[1] is True

@@ -16,9 +16,9 @@ from kvcy.engine.entry cimport (
     Entry, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET, entry_type,
 )
 from kvcy.engine.keyspace cimport (
-    DATABASES_MAX, Key, keyspace_copy, keyspace_delete, keyspace_get, keyspace_peek, keyspace_rename,
+    DATABASES_MAX, Key, keyspace_copy, keyspace_delete, keyspace_get, keyspace_rename,
 )
-from kvcy.engine.status cimport EXISTS, NO_MEMORY, NOT_FOUND, OK, Status
+from kvcy.engine.status cimport NO_MEMORY, NOT_FOUND, OK, Status
 from kvcy.protocol.writer cimport write_error, write_int, write_ok, write_simple
 
 ROWS = (
@@ -136,11 +136,6 @@ cdef void touch_command(Call* call) noexcept nogil:
 
 
 cdef Status rename_key(Call* call, bint replace) noexcept nogil:
-    """Renames keys[0] to keys[1]; a key can be renamed to itself, though it is in its own way."""
-    if same_key(&call.keys[0], &call.keys[1]):
-        if keyspace_peek(&call.access, &call.keys[0]) == NULL:
-            return NOT_FOUND
-        return OK if replace else EXISTS
     return keyspace_rename(&call.access, &call.keys[0], &call.keys[1], call.access.database, replace)
 
 
@@ -187,6 +182,9 @@ cdef void copy_command(Call* call) noexcept nogil:
         index += 1
     if database == call.access.database and same_key(&call.keys[0], &call.keys[1]):
         write_error(call.reply, "ERR source and destination objects are the same")
+        return
+    if keyspace_get(&call.access, &call.keys[0]) == NULL:      # a read of the source, counted as such
+        write_int(call.reply, 0)
         return
     reply_done(call, keyspace_copy(&call.access, &call.keys[0], &call.keys[1], database, replace))
 

@@ -13,7 +13,7 @@ from kvcy.commands.rows import Row
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport ENTRY_EDITED, Entry, entry_flags, entry_value
 from kvcy.engine.keyspace cimport (
-    DATABASES_MAX, keyspace_count, keyspace_entry_bytes, keyspace_idle_s, keyspace_memory_bytes,
+    DATABASES_MAX, keyspace_count, keyspace_entry_bytes, keyspace_idle_s, keyspace_memory_bytes, keyspace_peek,
 )
 from kvcy.protocol.writer cimport (
     Writer, write_array, write_bulk_text, write_double, write_error, write_int, write_map, write_null, write_ok,
@@ -181,7 +181,7 @@ cdef void memory_usage_command(Call* call) noexcept nogil:
             reply_syntax_error(call)
             return
         index += 2
-    if lookup_no_touch(call, 0) == NULL:
+    if keyspace_peek(&call.access, &call.keys[0]) == NULL:
         write_null(call.reply)
     else:
         write_int(call.reply, keyspace_entry_bytes(&call.access, &call.keys[0]))

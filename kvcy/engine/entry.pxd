@@ -25,7 +25,7 @@ cdef enum EntryFlag:
     ENTRY_EXPIRES = 1
     ENTRY_VALUE_APART = 2
     ENTRY_KEY_APART = 4
-    ENTRY_EDITED = 8             # changed in place by APPEND or SETRANGE: OBJECT ENCODING says raw
+    ENTRY_EDITED = 8             # made or changed by a splice (SETRANGE, APPEND): OBJECT ENCODING says raw
 
 cdef enum EntryType:             # the type byte of a value, in logs and snapshots too
     TYPE_STRING = 0

@@ -482,7 +482,7 @@ cdef Status splice_new(Access* access, Partition* partition, Slot* slot, const K
     plan.value.data = data
     plan.value.size = size
     plan.value.block = block
-    plan.edited = slot != NULL
+    plan.edited = True
     status = store(access, partition, slot, key, access.database, &plan)
     if block != NULL:
         block_release(block)
