@@ -15,7 +15,7 @@ from kvcy.server.options import Config, Options
 from kvcy.server.replies import Reply
 
 TOTALS = (
-    "clients clients_bytes connections rejected_connections commands errors auth_failures bytes_in bytes_out"
+    "clients clients_bytes connections rejected_connections commands errors auth_failures"
     " input_bytes_max output_bytes_max memory_bytes changes expired_keys hits misses"
 )
 

@@ -59,8 +59,14 @@ def test_protected_options_where_they_are_allowed() -> None:
 
 def test_resetstat() -> None:
     admin = Admin()
+    admin.native.values |= {"connections": 9, "clients": 2}
+    admin.state.traffic = lambda: (100, 200)
     assert admin("config|resetstat") == OK
     assert admin.native.resets == 1
+    admin.native.values["connections"] = 10
+    admin.state.traffic = lambda: (101, 202)
+    totals = admin.state.totals()
+    assert [totals[name] for name in ("connections", "clients", "bytes_in", "bytes_out")] == [1, 2, 1, 2]
 
 
 def test_rewrite_keeps_comments_order_and_permissions(tmp_path: Path) -> None:

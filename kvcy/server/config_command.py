@@ -74,8 +74,7 @@ async def config_set(context: Context, args: Sequence[bytes]) -> Reply:
 
 
 async def config_resetstat(context: Context, args: Sequence[bytes]) -> Reply:
-    context.server.native.reset_statistics()
-    context.server.rates.reset()
+    context.server.reset_statistics()
     return OK
 
 

@@ -6,6 +6,7 @@ Everything here lives in the trio thread.
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -77,6 +78,15 @@ class Native(Protocol):
         """DEBUG OBJECT's line of a key."""
 
 
+def resident_bytes() -> int:
+    """The process's resident memory; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 class Rates:
     """Commands and bytes a second, from readings taken about every second."""
 
@@ -114,15 +124,35 @@ class ServerState:
     config_path: str = ""
     memory_peak_bytes: int = 0
     memory_start_bytes: int = 0
+    resident_start_bytes: int = 0  # the process itself, before any data: the interpreter and its modules
+    traffic: Callable[[], tuple[int, int]] = lambda: (0, 0)  # bytes received and sent so far
+    _forgotten: dict[str, int] = field(default_factory=dict)  # what CONFIG RESETSTAT took off
     rates: Rates = field(default_factory=Rates)
 
     def __post_init__(self) -> None:
         self.started_s = self.started_s or self.clock()
         self.memory_start_bytes = self.native.totals()["memory_bytes"]
+        self.resident_start_bytes = resident_bytes()
+
+    def totals(self) -> dict[str, int]:
+        """All counters since the start or the last CONFIG RESETSTAT."""
+        totals = self.native.totals()
+        totals["bytes_in"], totals["bytes_out"] = self.traffic()
+        for name, count in self._forgotten.items():
+            totals[name] -= count
+        return totals
+
+    def reset_statistics(self) -> None:
+        """CONFIG RESETSTAT."""
+        self.native.reset_statistics()
+        self._forgotten = {}
+        totals = self.totals()
+        self._forgotten = {name: totals[name] for name in ("bytes_in", "bytes_out", "connections")}
+        self.rates.reset()
 
     def read_rates(self) -> None:
         """Takes a reading for the rates in INFO; called about every second."""
-        totals = self.native.totals()
+        totals = self.totals()
         self.memory_peak_bytes = max(self.memory_peak_bytes, totals["memory_bytes"])
         self.rates.read(self.clock(), totals["commands"], totals["bytes_in"], totals["bytes_out"])
 

@@ -12,7 +12,7 @@ import resource
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from kvcy.server.context import Context, ServerState
+from kvcy.server.context import Context, ServerState, resident_bytes
 from kvcy.server.replies import Reply, Verbatim
 from kvcy.version import REDIS_VERSION, VERSION
 
@@ -51,7 +51,7 @@ def server(state: ServerState) -> Iterable[Field]:
 
 
 def clients(state: ServerState) -> Iterable[Field]:
-    totals = state.native.totals()
+    totals = state.totals()
     return [
         ("connected_clients", totals["clients"]),
         ("cluster_connections", 0),
@@ -62,15 +62,6 @@ def clients(state: ServerState) -> Iterable[Field]:
         ("tracking_clients", 0),
         ("clients_in_timeout_table", 0),
     ]
-
-
-def resident_bytes() -> int:
-    """The process's resident memory; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def human(size_bytes: int) -> str:
@@ -86,7 +77,7 @@ def human(size_bytes: int) -> str:
 
 
 def memory(state: ServerState) -> Iterable[Field]:
-    totals = state.native.totals()
+    totals = state.totals()
     used, clients_bytes = totals["memory_bytes"], totals["clients_bytes"]
     state.memory_peak_bytes = peak = max(state.memory_peak_bytes, used)
     resident = resident_bytes()
@@ -94,7 +85,8 @@ def memory(state: ServerState) -> Iterable[Field]:
     limit = state.config.options.maxmemory
     overhead = min(used, state.memory_start_bytes + clients_bytes)
     dataset = used - overhead
-    ratio = resident / used if used else 0.0
+    expected = used + state.resident_start_bytes  # the interpreter's own memory is no fragmentation
+    ratio = resident / expected if expected else 0.0
     return [
         ("used_memory", used),
         ("used_memory_human", human(used)),
@@ -113,7 +105,7 @@ def memory(state: ServerState) -> Iterable[Field]:
         ("maxmemory_human", human(limit)),
         ("maxmemory_policy", state.config.options.maxmemory_policy),
         ("mem_fragmentation_ratio", f"{ratio:.2f}"),
-        ("mem_fragmentation_bytes", resident - used),
+        ("mem_fragmentation_bytes", resident - expected),
         ("mem_not_counted_for_evict", 0),
         ("mem_clients_slaves", 0),
         ("mem_clients_normal", clients_bytes),
@@ -129,7 +121,7 @@ def persistence(state: ServerState) -> Iterable[Field]:
     return [
         ("loading", 0),
         ("async_loading", 0),
-        ("rdb_changes_since_last_save", state.native.totals()["changes"]),
+        ("rdb_changes_since_last_save", state.totals()["changes"]),
         ("rdb_bgsave_in_progress", 0),
         ("rdb_last_save_time", int(state.started_s)),
         ("rdb_last_bgsave_status", "ok"),
@@ -146,7 +138,7 @@ def persistence(state: ServerState) -> Iterable[Field]:
 
 
 def stats(state: ServerState) -> Iterable[Field]:
-    totals = state.native.totals()
+    totals = state.totals()
     commands_rate, in_rate, out_rate = state.rates.per_second()
     return [
         ("total_connections_received", totals["connections"]),

@@ -1,0 +1,170 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""What the commands answered in Python see of the engine and the executors (context.Native), and may set there.
+
+Reads counters without stopping anybody; each is one word, and they need not fit together to the last unit. Locks are
+waited for without the GIL (THE RULE OF ENGINE LOCKS, engine/rwlock.pxd).
+"""
+from libc.stdint cimport int64_t, uint64_t
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+from kvcy._core cimport Store
+from kvcy.commands.clients cimport clients_lock, clients_unlock
+from kvcy.commands.objects cimport encoding_name
+from kvcy.commands.service cimport ServiceHandle, service_handle
+from kvcy.commands.types cimport Clients, Session
+from kvcy.engine.entry cimport Entry, entry_value
+from kvcy.engine.keyspace cimport (
+    DATABASES_MAX,
+    Access,
+    Key,
+    Keyspace,
+    keyspace_count,
+    keyspace_count_volatile,
+    keyspace_dirty,
+    keyspace_idle_s,
+    keyspace_key,
+    keyspace_memory_bytes,
+    keyspace_peek,
+    shard_lock,
+    shard_unlock,
+)
+from kvcy.engine.platform cimport load_relaxed_u64, store_relaxed_u64
+from kvcy.server.context import LatencySamples, RowUse, SlowCommand
+
+cdef struct ClientSums:
+    uint64_t count
+    uint64_t connections
+    uint64_t buffers                 # bytes that carriers keep for clients
+    uint64_t input_max
+    uint64_t output_max
+
+
+cdef ClientSums sum_clients(Clients* clients) noexcept nogil:
+    """Counts of all clients there are. Other threads' numbers are read as they are."""
+    cdef ClientSums sums
+    cdef const Session* session
+    sums.buffers = 0
+    sums.input_max = 0
+    sums.output_max = 0
+    clients_lock(clients)
+    sums.count = clients.count
+    sums.connections = clients.total_connections
+    session = clients.first
+    while session != NULL:
+        sums.buffers += sizeof(Session) + session.input_bytes + session.output_bytes
+        sums.input_max = max(sums.input_max, <uint64_t> session.input_bytes)
+        sums.output_max = max(sums.output_max, <uint64_t> session.output_bytes)
+        session = session.next
+    clients_unlock(clients)
+    return sums
+
+
+cdef class Native:
+    """A server's native side. `service` is the handle that all that serve its clients share."""
+    cdef Store store
+    cdef readonly ServiceHandle service
+
+    def __cinit__(self, Store store not None):
+        self.store = store
+        self.service = service_handle(store.service, store)
+
+    def totals(self) -> dict[str, int]:
+        cdef Keyspace* keyspace = self.store.keyspace
+        cdef ClientSums sums
+        cdef uint64_t memory_bytes
+        with nogil:
+            sums = sum_clients(&self.service.service.clients)
+            memory_bytes = keyspace_memory_bytes(keyspace)
+        commands, errors = self.service.totals()
+        return {
+            "clients": sums.count,
+            "clients_bytes": sums.buffers,
+            "connections": sums.connections,
+            "rejected_connections": self.service.rejected_connections,
+            "commands": commands,
+            "errors": errors,
+            "auth_failures": self.service.auth_failures,
+            "input_bytes_max": sums.input_max,
+            "output_bytes_max": sums.output_max,
+            "memory_bytes": memory_bytes + sums.buffers,
+            "changes": keyspace_dirty(keyspace),
+            "expired_keys": load_relaxed_u64(&keyspace.expired_keys),
+            "hits": load_relaxed_u64(&keyspace.keyspace_hits),
+            "misses": load_relaxed_u64(&keyspace.keyspace_misses),
+        }
+
+    def databases(self) -> list[tuple[int, int]]:
+        cdef Keyspace* keyspace = self.store.keyspace
+        cdef int database
+        return [
+            (keyspace_count(keyspace, database), keyspace_count_volatile(keyspace, database))
+            for database in range(DATABASES_MAX)
+        ]
+
+    def uses(self) -> list[RowUse]:
+        return [
+            RowUse(name, calls, float(usec), rejected, failed)
+            for name, (calls, usec, rejected, failed) in self.service.command_stats().items()
+        ]
+
+    def reset_statistics(self) -> None:
+        cdef Keyspace* keyspace = self.store.keyspace
+        self.service.reset_stats()
+        store_relaxed_u64(&keyspace.expired_keys, 0)
+        store_relaxed_u64(&keyspace.keyspace_hits, 0)
+        store_relaxed_u64(&keyspace.keyspace_misses, 0)
+
+    def slow_commands(self, count: int) -> list[SlowCommand]:
+        return [SlowCommand(*entry) for entry in self.service.slow_log(count)]
+
+    def slow_count(self) -> int:
+        return self.service.slow_count()
+
+    def slow_reset(self) -> None:
+        self.service.slow_reset()
+
+    def latencies(self) -> list[LatencySamples]:
+        return [
+            LatencySamples(event, samples, max_ms) for event, (max_ms, samples) in self.service.latency().items()
+        ]
+
+    def latency_reset(self, events: list[str]) -> int:
+        return self.service.latency_reset(tuple(events)) if events else self.service.latency_reset()
+
+    def entry_text(self, database: int, key: bytes) -> str | None:
+        cdef Access access
+        cdef Key found
+        cdef const Entry* entry = NULL
+        cdef const char* encoding = NULL
+        cdef const char* data = key
+        cdef size_t size = len(key)
+        cdef size_t value_size = 0
+        cdef int64_t idle_s = 0
+        cdef timespec now
+        access.keyspace = self.store.keyspace
+        access.database = database
+        access.exclusive = False
+        access.no_touch = True
+        access.expired_seen = 0
+        access.hits = 0
+        access.misses = 0
+        with nogil:
+            clock_gettime(CLOCK_REALTIME, &now)
+            access.now_ms = <int64_t> now.tv_sec * 1000 + now.tv_nsec // 1000000
+            found = keyspace_key(access.keyspace, data, size)
+            shard_lock(access.keyspace, found.shard, False)
+            entry = keyspace_peek(&access, &found)
+            if entry != NULL:
+                encoding = encoding_name(entry)
+                value_size = entry_value(entry).size
+                idle_s = keyspace_idle_s(&access, entry)
+            shard_unlock(access.keyspace, found.shard, False)
+        if encoding == NULL:
+            return None
+        return (
+            f"Value at:0x0 refcount:1 encoding:{encoding.decode()} serializedlength:{value_size}"
+            f" lru:0 lru_seconds_idle:{idle_s}"
+        )
+
+    def set_memory_max(self, size_bytes: int) -> None:
+        """maxmemory; 0 is no limit."""
+        store_relaxed_u64(&self.store.keyspace.memory_bytes_max, size_bytes)

@@ -1,0 +1,70 @@
+"""What the admin commands read from a real store and its service."""
+
+from kvcy._core import Store
+from kvcy.server.native import Native
+
+
+def test_counters_follow_the_store() -> None:
+    with Store() as store:
+        native = Native(store)
+        before = native.totals()
+        for number in range(100):
+            store.set(b"k%d" % number, b"v", ttl=100 if number < 3 else None)
+        assert store.get(b"k1") == b"v"
+        assert store.get(b"nokey") is None
+        after = native.totals()
+        assert after["changes"] - before["changes"] == 100
+        assert (after["hits"], after["misses"]) == (1, 1)
+        assert after["memory_bytes"] > before["memory_bytes"]
+        assert native.databases()[:2] == [(100, 3), (0, 0)]
+        native.reset_statistics()
+        assert (native.totals()["hits"], native.totals()["misses"]) == (0, 0)
+
+
+def test_uses_count_commands() -> None:
+    with Store() as store:
+        native = Native(store)
+        store.execute("set", "a", "1")
+        store.execute("get", "a")
+        store.execute("get", "a")
+        used = {use.name: use.calls for use in native.uses()}
+        assert (used["set"], used["get"]) == (1, 2)
+
+
+def test_entry_text() -> None:
+    with Store() as store:
+        native = Native(store)
+        store.set(b"a", b"12")
+        assert native.entry_text(0, b"nokey") is None
+        assert native.entry_text(1, b"a") is None
+        text = native.entry_text(0, b"a")
+        assert text is not None and " encoding:int serializedlength:2 " in text
+
+
+def test_memory_limit() -> None:
+    with Store() as store:
+        native = Native(store)
+        native.set_memory_max(1)
+        try:
+            store.execute("set", "a", "1")
+        except Exception as error:
+            assert "OOM" in str(error)
+        else:
+            raise AssertionError("the limit was ignored")
+        native.set_memory_max(0)
+        store.execute("set", "a", "1")
+
+
+def test_slow_log_and_latency_start_empty() -> None:
+    with Store() as store:
+        native = Native(store)
+        assert native.slow_commands(-1) == [] and native.slow_count() == 0
+        assert native.latencies() == [] and native.latency_reset([]) == 0
+        native.service.slow_us = 0
+        native.service.slow_capacity = 8
+        store.execute("set", "a", "1")
+        assert native.slow_count() == 1
+        (entry,) = native.slow_commands(-1)
+        assert list(entry.arguments) == [b"set", b"a", b"1"]
+        native.slow_reset()
+        assert native.slow_count() == 0
