@@ -10,8 +10,8 @@ def test_counters_follow_the_store() -> None:
         before = native.totals()
         for number in range(100):
             store.set(b"k%d" % number, b"v", ttl=100 if number < 3 else None)
-        assert store.get(b"k1") == b"v"
-        assert store.get(b"nokey") is None
+        assert store.execute("get", "k1") == b"v"
+        assert store.execute("get", "nokey") is None
         after = native.totals()
         assert after["changes"] - before["changes"] == 100
         assert (after["hits"], after["misses"]) == (1, 1)

@@ -1,0 +1,116 @@
+"""kvcy-server: options from a file and the command line, then the server until a signal or SHUTDOWN ends it.
+
+Every failure to start is one line on standard error and exit status 1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import trio
+
+from kvcy.server.app import serve
+from kvcy.server.config_file import ConfigError, Loaded, load, read_arguments, read_file, read_stream
+from kvcy.server.listeners import StartError
+from kvcy.server.logs import Log
+from kvcy.server.options import Config, Options
+from kvcy.server.process import Launcher, allow_clients, background, notify_systemd, pid_file
+from kvcy.version import REDIS_VERSION, VERSION
+
+USAGE = """\
+usage: kvcy-server [configuration-file | -] [--option value ...]
+       kvcy-server -v | --version
+       kvcy-server -h | --help
+
+The configuration file has redis.conf's syntax; - reads it from standard input. Options of the command line come after
+those of the file. Examples:
+       kvcy-server
+       kvcy-server /etc/kvcy.conf --port 7777 --maxmemory 2gb
+       echo 'maxmemory 128mb' | kvcy-server -
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the server; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments in (["-v"], ["--version"]):
+        print(f"kvcy server v={VERSION} redis={REDIS_VERSION} bits={64 if sys.maxsize > 2**32 else 32}")
+        return 0
+    if arguments in (["-h"], ["--help"]):
+        print(USAGE, end="")
+        return 0
+    launcher = Launcher()
+    try:
+        loaded, path = read(arguments)
+        enter(loaded.options.dir)
+        if loaded.options.daemonize:
+            launcher = background()
+        log = open_log(loaded.options)
+        run(loaded, Config(loaded.options, path), log, launcher)
+    except (ConfigError, StartError) as error:
+        launcher.failed(f"kvcy-server: {error}")
+        return 1
+    return 0
+
+
+def read(arguments: Sequence[str]) -> tuple[Loaded, str | None]:
+    """Options from the file or standard input, then from the arguments; and the file's absolute path."""
+    settings = []
+    path = None
+    rest = list(arguments)
+    if rest and not rest[0].startswith("-"):
+        path = os.path.abspath(rest.pop(0))
+        settings += read_file(path)
+    if rest and rest[0] == "-":
+        rest.pop(0)
+        settings += read_stream(sys.stdin)
+    settings += read_arguments(rest)
+    return load(settings), path
+
+
+def enter(directory: str) -> None:
+    """Makes it the working directory; relative paths of other options start there."""
+    try:
+        os.listdir(directory)
+        os.chdir(directory)
+    except OSError as error:
+        raise ConfigError(f"can't use directory '{directory}' (option 'dir'): {error.strerror}") from None
+
+
+def open_log(options: Options) -> Log:
+    try:
+        return Log(options.logfile, options.loglevel)
+    except OSError as error:
+        raise ConfigError(f"can't open the log file '{options.logfile}': {error.strerror}") from None
+
+
+def run(loaded: Loaded, config: Config, log: Log, launcher: Launcher) -> None:
+    """Serves until the end. Raises StartError, having logged it too when the log is a file."""
+    options = config.options
+    log.notice(f"kvcy {VERSION} is starting: port {options.port}, pid {os.getpid()}")
+    for line in loaded.warnings():
+        log.warning(line)
+    if loaded.without_effect:
+        log.verbose("these options are not needed here: " + ", ".join(loaded.without_effect))
+    clients = allow_clients(options.maxclients)
+    if clients < options.maxclients:
+        log.warning(f"maxclients is {clients} instead of {options.maxclients}: no more descriptors may be opened")
+        options.maxclients = clients
+
+    def started() -> None:
+        log.notice("Ready to accept connections")
+        launcher.ready()
+        if options.supervised in ("systemd", "auto"):
+            notify_systemd("STATUS=Ready to accept connections\nREADY=1\n")
+
+    try:
+        with pid_file(options.pidfile, log):
+            trio.run(serve, config, log, started)
+    except StartError as error:
+        if options.logfile:
+            log.warning(str(error))
+        raise
+    log.notice("kvcy is now ready to exit, bye bye...")
+    log.close()

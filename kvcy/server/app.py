@@ -1,0 +1,109 @@
+"""The running server: a store, the loops that serve it, and the options and admin commands that act on both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import trio
+
+from kvcy._core import Store
+from kvcy.commands.registry import rows
+from kvcy.server.admin import dispatch
+from kvcy.server.context import ServerState
+from kvcy.server.listeners import StartError
+from kvcy.server.logs import Log
+from kvcy.server.native import Native
+from kvcy.server.options import Config, Options
+from kvcy.server.process import allow_clients
+from kvcy.server.requests import Request
+from kvcy.server.server import Server
+
+RATES_EVERY_S = 1.0
+SLOWLOG_ENTRIES_MAX = 65_536
+
+
+async def serve(config: Config, log: Log, started: Callable[[], None]) -> None:
+    """Serves until a signal or SHUTDOWN ends it; calls `started` when clients can connect.
+
+    Raises:
+        StartError: an address or a path cannot be had.
+    """
+    failures: list[StartError] = []
+    with Store() as store:
+        native = Native(store)
+        follow(config, native, log)
+
+        async def answer(request: Request) -> bytes | None:
+            return await dispatch(state, request)
+
+        server = Server(config, store, native.service, log, answer)
+        state = ServerState(config, native, log, rows(), server.shut_down, traffic=lambda: traffic(server))
+
+        async def run_server(task_status: trio.TaskStatus[None]) -> None:
+            try:
+                await server.run(task_status)
+            except StartError as error:  # kept out of the nursery's exception group
+                failures.append(error)
+                task_status.started()
+            app_nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as app_nursery:
+            app_nursery.start_soon(read_rates, state, name="rates for INFO")
+            await app_nursery.start(run_server, name="server")
+            if not failures:
+                started()
+    if failures:
+        raise failures[0]
+
+
+def traffic(server: Server) -> tuple[int, int]:
+    """Bytes received and sent by all loops."""
+    counts = [reactor.stats() for reactor in server.reactors]
+    others = server.trio_executor
+    return (
+        sum(one["bytes_in"] for one in counts) + others.bytes_in,
+        sum(one["bytes_out"] for one in counts) + others.bytes_out,
+    )
+
+
+async def read_rates(state: ServerState) -> None:
+    while True:
+        state.read_rates()
+        await trio.sleep(RATES_EVERY_S)
+
+
+def follow(config: Config, native: Native, log: Log) -> None:
+    """Gives the options' values to those who use them, now and whenever CONFIG SET changes them."""
+    service = native.service
+
+    def shared(options: Options) -> None:
+        service.set_password(options.requirepass.encode("utf-8", "surrogateescape"))
+        service.bulk_bytes_max = options.proto_max_bulk_len
+        service.slow_us = options.slowlog_log_slower_than
+        service.slow_capacity = min(options.slowlog_max_len, SLOWLOG_ENTRIES_MAX)
+        service.latency_threshold_ms = options.latency_monitor_threshold
+        native.set_memory_max(options.maxmemory)
+        log.set_level(options.loglevel)
+
+    def clients(options: Options) -> None:
+        if (possible := allow_clients(options.maxclients)) < options.maxclients:
+            raise ValueError(
+                f"The operating system is not able to handle the specified number of clients, try with {possible}"
+            )
+
+    def directory(options: Options) -> None:
+        try:
+            os.chdir(options.dir)
+        except OSError as error:
+            raise ValueError(error.strerror or str(error)) from None
+        options.dir = os.getcwd()
+
+    config.on_change(
+        ["requirepass", "proto-max-bulk-len", "slowlog-log-slower-than", "slowlog-max-len",
+         "latency-monitor-threshold", "maxmemory", "loglevel"], shared,
+    )  # fmt: skip
+    config.on_change("maxclients", clients)
+    config.on_change("dir", directory)
+    shared(config.options)
+    config.options.dir = os.getcwd()
