@@ -113,7 +113,8 @@ def test_a_pipeline_byte_by_byte(case: tuple[bytes, list[list[bytes]]]) -> None:
     assert parse(data, list(range(len(data)))) == (commands, "")
 
 
-PIECES = [b"*", b"$", b"\r", b"\n", b"\r\n", b"1", b"2", b"0", b"-", b" ", b"*1\r\n", b"*2\r\n$3\r\nGET\r\n", b"$1\r\na\r\n"]
+PIECES = [b"*", b"$", b"\r", b"\n", b"\r\n", b"1", b"2", b"0", b"-", b" ", b"*1\r\n"]
+PIECES += [b"*2\r\n$3\r\nGET\r\n", b"$1\r\na\r\n"]
 PIECES += [b'"', b"'", b"\\", b"\\x41", b"\x00", b"\xff", b"get a\n", b"99999999999999999999", b"$4000000\r\n"]
 
 
@@ -197,7 +198,7 @@ ERRORS = [
     (b"echo 'abc'd\n", "unbalanced quotes in request"),
     (b"echo 'abc\n", "unbalanced quotes in request"),
     (b'echo "abc\\"\n', "unbalanced quotes in request"),
-    (b"\"\n", "unbalanced quotes in request"),
+    (b'"\n', "unbalanced quotes in request"),
     (b"A" * (LINE_MAX + 1), "too big inline request"),
     (b"A" * (LINE_MAX + 1) + b"\n", "too big inline request"),
     (b"*" + b"1" * LINE_MAX, "too big mbulk count string"),
@@ -276,7 +277,7 @@ def test_ends_of_line_are_not_compared() -> None:
         (b'ab"c d"', [b"abc d"]),
         (b'"a"\v"b"', [b"a", b"b"]),
         (b"\vecho\v\f x", [b"echo\v\f", b"x"]),
-        (b'"" \'\'', [b"", b""]),
+        (b"\"\" ''", [b"", b""]),
         (b"a\rb", [b"a", b"b"]),
         (b"a\r", [b"a"]),
         (b"a\x00b", [b"a\x00b"]),

@@ -34,6 +34,8 @@ from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcpy, memmove
 
+import codecs
+
 from kvcy.errors import ProtocolError, ReplyError
 from kvcy.protocol.request import encode_command, encode_commands
 
@@ -113,7 +115,7 @@ cdef class ReplyReader:
         self.errors_name = errors.encode()
         self.utf8 = encoding is not None and encoding.lower().replace("_", "-") in ("utf-8", "utf8")
         if encoding is not None:
-            b"".decode(encoding, errors)       # LookupError now rather than at the first string
+            codecs.lookup(encoding)            # LookupError now rather than at the first string
         self.bulk_bytes_max = bulk_bytes_max
         self.depth_max = depth_max
         self.between = True

@@ -138,13 +138,14 @@ cdef class ParserProbe:
             raise OutOfMemory
 
 
-def nanoseconds_per_command(bytes data, int rounds, uint32_t batch) -> float:
-    """Parses `data` over and over in C, clearing the arguments every `batch` commands."""
+def nanoseconds_per_command(bytes data, int rounds, uint32_t batch, size_t piece=0) -> float:
+    """Parses `data` over and over in C, clearing the arguments every `batch` commands. With `piece`, no more than so
+    many bytes are new in each buffer handed in."""
     cdef Parser parser
     cdef Arguments arguments
     cdef const char* base = data
-    cdef size_t size = len(data), offset
-    cdef uint32_t first = 0, argc = 0
+    cdef size_t size = len(data), offset, end
+    cdef uint32_t first = 0, argc = 0, left = batch
     cdef uint64_t commands = 0
     cdef timespec before, after
     cdef int _
@@ -153,11 +154,15 @@ def nanoseconds_per_command(bytes data, int rounds, uint32_t batch) -> float:
     clock_gettime(CLOCK_MONOTONIC, &before)
     with nogil:
         for _ in range(rounds):
-            offset = 0
-            while parser_next(&parser, base, size, &offset, &arguments, &first, &argc) == PARSE_COMMAND:
-                commands += 1
-                if commands % batch == 0:
-                    arguments_clear(&arguments)
+            offset = end = 0
+            while end < size:
+                end = min(size, end + piece) if piece else size
+                while parser_next(&parser, base, end, &offset, &arguments, &first, &argc) == PARSE_COMMAND:
+                    commands += 1
+                    left -= 1
+                    if left == 0:
+                        left = batch
+                        arguments_clear(&arguments)
             arguments_clear(&arguments)
     clock_gettime(CLOCK_MONOTONIC, &after)
     arguments_close(&arguments)
