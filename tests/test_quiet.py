@@ -29,8 +29,7 @@ def thread() -> Iterator[int]:
 
 
 def test_nobody_inside(thread: int) -> None:
-    quiet.retire(10, 5)
-    quiet.retire(20)
+    assert quiet.retire(10, 5) and quiet.retire(20)
     assert quiet.waiting() == 2 and quiet.take_freed() == []
     assert quiet.reclaim() == 2
     assert quiet.take_freed() == [15, 20] and quiet.waiting() == 0
@@ -81,6 +80,24 @@ def test_in_portions() -> None:
     assert quiet.take_freed() == list(range(10))
 
 
+def test_retiring_an_array_frees_earlier_ones(thread: int) -> None:
+    quiet.retire_array(0, 1)
+    assert quiet.take_freed() == [1] and quiet.waiting() == 0
+    quiet.enter(thread)
+    quiet.retire_noted(10, 100)
+    for number in range(2, 7):
+        quiet.retire_array(number, number)
+    assert quiet.take_freed() == [] and quiet.waiting() == 6
+    quiet.pass_(thread)
+    quiet.retire_array(7, 7)
+    assert quiet.take_freed() == [2, 3]
+    quiet.leave(thread)
+    quiet.retire_array(8, 8)
+    assert quiet.take_freed() == [4, 5]
+    assert quiet.reclaim(2) == 2 and quiet.take_freed() == [6, 7]
+    assert quiet.reclaim() == 2 and quiet.take_freed() == [8, 100]
+
+
 def test_too_many_threads() -> None:
     threads = [quiet.register() for _ in range(quiet.THREADS_MAX)]
     try:
@@ -97,7 +114,7 @@ def test_too_many_threads() -> None:
 def test_without_memory_for_the_note_nothing_is_freed() -> None:
     quiet.fail_after(0)
     try:
-        quiet.retire(1)
+        assert not quiet.retire(1)
         quiet.retire_noted(1, 2)
     finally:
         quiet.fail_never()

@@ -22,7 +22,7 @@ from libc.string cimport memcpy, memset
 from kvcy.engine.memory cimport memory_array_free, memory_array_new
 from kvcy.engine.pages cimport PagePool, pool_give, pool_take
 from kvcy.engine.platform cimport invariant, unlikely
-from kvcy.engine.quiet cimport Retired, quiet_retire_noted
+from kvcy.engine.quiet cimport Retired, quiet_retire_array
 
 cdef extern from *:
     """
@@ -117,7 +117,7 @@ cdef void free_directory(void* memory, void* capacity) noexcept nogil:
 
 cdef void retire_directory(Page* pages, uint32_t capacity) noexcept nogil:
     cdef Retired* note = <Retired*> (<char*> pages - sizeof(Retired))
-    quiet_retire_noted(note, note, free_directory, <void*> <size_t> capacity)
+    quiet_retire_array(note, note, free_directory, <void*> <size_t> capacity)
 
 
 cdef bint directory_grow(Arena* arena) noexcept nogil:

@@ -22,7 +22,7 @@ from kvcy.engine.partition cimport (
 from kvcy.engine.platform cimport (
     add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_relaxed_u32, load_relaxed_u64, prefetch,
     store_relaxed_u32, store_relaxed_u64, unlikely)
-from kvcy.engine.quiet cimport quiet_reclaim, quiet_retire
+from kvcy.engine.quiet cimport quiet_reclaim, quiet_retire_noted
 from kvcy.engine.status cimport EXISTS, NO_MEMORY, NOT_FOUND, OK, TOO_LARGE
 from kvcy.engine.table cimport Slot, table_bytes, table_from, table_hint, table_migrate
 from kvcy.engine.watchlist cimport watchlist_touch
@@ -553,7 +553,7 @@ cdef void shard_flush(Access* access, Shard* shard, uint32_t index, int database
     store_partition(&shard.partitions[database], NULL)
     store_relaxed_u64(&shard.counts[database], 0)
     store_relaxed_u64(&shard.volatile_counts[database], 0)
-    quiet_retire(partition, partition_free_later, NULL)
+    quiet_retire_noted(&partition.note, partition, partition_free_later, NULL)
 
 
 cdef void watched_touch_present(Access* access, Shard* shard, uint32_t index, int database,

@@ -9,7 +9,7 @@ Tests make it fail: after `memory_fail_after(n)` n allocations succeed and all l
 from libc.stdint cimport uint64_t
 
 cdef enum:
-    MEMORY_MAP_BYTES_MIN = 65536
+    MEMORY_MAP_BYTES_MIN = 16384
 
 cdef void* memory_new(size_t size) noexcept nogil                         # contents undefined
 cdef void* memory_new_zeroed(size_t size) noexcept nogil

@@ -13,6 +13,7 @@ from kvcy.engine.block cimport Block, Bytes
 from kvcy.engine.entry cimport Entry, entry_key
 from kvcy.engine.lru cimport LruList
 from kvcy.engine.pages cimport PagePool
+from kvcy.engine.quiet cimport Retired
 from kvcy.engine.table cimport Slot, Table, table_find
 
 cdef struct Partition:
@@ -21,6 +22,7 @@ cdef struct Partition:
     LruList lasting
     LruList volatile_
     PagePool* pool
+    Retired note               # by which a detached partition is retired
     uint64_t blocks            # blocks that entries point to: 0 lets partition_free skip the walk
     uint32_t compact_class     # where partition_compact goes on
 

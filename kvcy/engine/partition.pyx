@@ -33,9 +33,7 @@ cdef void block_drop(Partition* partition, Block* block) noexcept nogil:
     """Gives up the entry's reference of a block."""
     invariant(partition.blocks > 0)
     partition.blocks -= 1
-    if block.capacity > BLOCK_BYTES_LAZY:
-        quiet_retire(block, block_free_later, NULL)
-    else:
+    if block.capacity <= BLOCK_BYTES_LAZY or not quiet_retire(block, block_free_later, NULL):
         block_release(block)
 
 

@@ -28,11 +28,15 @@ cdef void quiet_enter(int thread) noexcept nogil    # about to read without lock
 cdef void quiet_pass(int thread) noexcept nogil     # holds nothing now, goes on
 cdef void quiet_leave(int thread) noexcept nogil    # holds nothing and sleeps
 # Hands `pointer` over; `free(pointer, context)` is called, by whichever thread reclaims, when all have passed.
-# Never fails: when the note of it cannot be allocated, the memory is kept until the process ends.
-cdef void quiet_retire(void* pointer, FreeFunction free, void* context) noexcept nogil
-# The same with a note the caller provides, inside the retired memory as a rule: no allocation. Nobody but the list
+# REQUIRES for all three: nobody can find the memory any more who is not looking at it already.
+# False when there is no memory for the note of it: the pointer is still the caller's.
+cdef bint quiet_retire(void* pointer, FreeFunction free, void* context) noexcept nogil
+# The same with a note the caller provides, inside the retired memory as a rule: cannot fail. Nobody but the list
 # may touch the note until `free` is called (which may free it).
 cdef void quiet_retire_noted(Retired* note, void* pointer, FreeFunction free, void* context) noexcept nogil
+# The same for what is freed in a few microseconds by a function that takes no lock: the call also frees what it can of
+# such memory that was retired before. So a growing table does not wait for quiet_reclaim, even if nobody calls it.
+cdef void quiet_retire_array(Retired* note, void* pointer, FreeFunction free, void* context) noexcept nogil
 # Frees up to `count_max` of what may be freed; returns how many were. Called off the hot path, without shard locks.
 cdef uint64_t quiet_reclaim(uint64_t count_max) noexcept nogil
 cdef uint64_t quiet_waiting() noexcept nogil        # retired, not yet freed (relaxed)

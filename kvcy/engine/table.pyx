@@ -20,7 +20,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from kvcy.engine.memory cimport memory_array_free, memory_array_new
 from kvcy.engine.platform cimport invariant, store_relaxed_u32, store_relaxed_u64
-from kvcy.engine.quiet cimport Retired, quiet_retire_noted
+from kvcy.engine.quiet cimport Retired, quiet_retire_array
 
 cdef enum:
     TABLE_HOMES_MIN = 8
@@ -88,12 +88,13 @@ cdef void free_array(void* memory, void* total) noexcept nogil:
 
 
 cdef void slots_retire(const Slots* slots) noexcept nogil:
+    """REQUIRES: the table does not point to the array any more."""
     cdef Retired* note
     if slots.at == NULL:
         return
     note = <Retired*> (<char*> slots.at - ARRAY_HEADER_BYTES)
     invariant((slots.at - 1).handle == slots_total(slots))
-    quiet_retire_noted(note, note, free_array, <void*> <size_t> slots_total(slots))
+    quiet_retire_array(note, note, free_array, <void*> <size_t> slots_total(slots))
 
 
 cdef void slots_publish(Slots* place, const Slots* slots) noexcept nogil:
@@ -137,6 +138,7 @@ cdef uint64_t tail_needed(const Slots* slots, uint64_t homes) noexcept nogil:
 cdef bint slots_resize(Slots* slots, uint64_t homes, uint64_t tail_more) noexcept nogil:
     """Copies the entries to a new array with `homes` homes and `tail_more` free slots at least in its tail, and retires
     the old one. False when there is no memory: then nothing has changed."""
+    cdef Slots replaced = slots[0]
     cdef Slots bigger
     cdef uint64_t tail = tail_for(<uint32_t> homes)
     cdef uint64_t word
@@ -152,8 +154,8 @@ cdef bint slots_resize(Slots* slots, uint64_t homes, uint64_t tail_more) noexcep
             if word != 0:
                 appended = slots_append(&bigger, word) and appended
         invariant(appended and bigger.count == slots.count)
-        slots_retire(slots)
     slots_publish(slots, &bigger)
+    slots_retire(&replaced)
     return True
 
 

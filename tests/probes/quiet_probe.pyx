@@ -6,7 +6,7 @@ from kvcy.engine.memory cimport memory_fail_after, memory_fail_never
 from kvcy.engine.platform cimport load_relaxed_u64, store_relaxed_u64
 from kvcy.engine.quiet cimport (
     QUIET_THREADS_MAX, Retired, quiet_enter, quiet_leave, quiet_pass, quiet_reclaim, quiet_register, quiet_retire,
-    quiet_retire_noted, quiet_unregister, quiet_waiting,
+    quiet_retire_array, quiet_retire_noted, quiet_unregister, quiet_waiting,
 )
 
 THREADS_MAX = QUIET_THREADS_MAX
@@ -54,12 +54,16 @@ def leave(int thread) -> None:
     quiet_leave(thread)
 
 
-def retire(size_t pointer, size_t context=0) -> None:
-    quiet_retire(<void*> pointer, put_down, <void*> context)
+def retire(size_t pointer, size_t context=0) -> bool:
+    return quiet_retire(<void*> pointer, put_down, <void*> context)
 
 
 def retire_noted(int note, size_t pointer) -> None:
     quiet_retire_noted(&notes[note], <void*> pointer, put_down, NULL)
+
+
+def retire_array(int note, size_t pointer) -> None:
+    quiet_retire_array(&notes[note], <void*> pointer, put_down, NULL)
 
 
 def reclaim(uint64_t count_max=1000) -> int:
