@@ -10,10 +10,11 @@ from libc.string cimport memset
 from kvcy.commands.call cimport WRITE, Call, Row, reply_wrong_arity
 from kvcy.commands.registry cimport row_lookup
 from kvcy.engine.block cimport Bytes
+from kvcy.engine.entry cimport Entry
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
-    Key, Keyspace, ShardSet, keyspace_count, keyspace_free, keyspace_key, keyspace_new, shards_add, shards_clear,
-    shards_lock, shards_unlock,
+    Access, Key, Keyspace, ShardSet, keyspace_count, keyspace_free, keyspace_key, keyspace_new, keyspace_peek,
+    shards_add, shards_clear, shards_lock, shards_unlock,
 )
 from kvcy.engine.memory cimport memory_fail_after, memory_fail_never
 from kvcy.protocol.writer cimport Mark, Writer, writer_clear, writer_close, writer_init, writer_room
@@ -126,3 +127,16 @@ cdef class Handlers:
             parts.append((mark.block.data + mark.start)[:mark.size])
         parts.append(self.reply.data[at:self.reply.size])
         return b"".join(parts)
+
+    def retype(self, bytes name, uint32_t type):
+        """Makes a key hold, in name only, a value of another type."""
+        cdef Access access
+        cdef Key key = keyspace_key(self.keyspace, name, len(name))
+        cdef Entry* entry
+        memset(&access, 0, sizeof(Access))
+        access.keyspace = self.keyspace
+        access.now_ms = self.now_ms
+        entry = keyspace_peek(&access, &key)
+        if entry == NULL:
+            raise KeyError(name)
+        entry.meta = (entry.meta & ~(<uint32_t> 15 << 24)) | type << 24
