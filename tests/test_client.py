@@ -8,9 +8,10 @@ import sys
 import threading
 from pathlib import Path
 
-import kvcy
 import pytest
 import trio
+
+import kvcy
 from kvcy.client import CallTimeoutError, Client, ConnectError, ConnectionLostError, TransactionAbortedError
 from kvcy.client import trio as kvcy_trio
 from kvcy.client._address import Address, parse_url

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, MutableMapping
 
-import kvcy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import kvcy
 
 
 @pytest.fixture
