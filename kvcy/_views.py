@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, ValuesView
-
-MISSING = object()
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 
 
 class LiveValues(ValuesView[bytes]):
     """The values of the keys that are still there when their turn comes."""
+
+    _mapping: Mapping[bytes, bytes]
 
     def __iter__(self) -> Iterator[bytes]:
         for _, value in self._mapping.items():
@@ -18,8 +18,10 @@ class LiveValues(ValuesView[bytes]):
 class LiveItems(ItemsView[bytes, bytes]):
     """The keys that are still there when their turn comes, with their values."""
 
+    _mapping: Mapping[bytes, bytes]
+
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         for key in self._mapping:
-            value = self._mapping.get(key, MISSING)
-            if value is not MISSING:
+            value = self._mapping.get(key)
+            if value is not None:
                 yield key, value

@@ -2,7 +2,7 @@
 """engine/rwlock.pxd for the tests."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u64
+from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32, load_relaxed_u64
 from kvcy.engine.rwlock cimport (
     RWLock, rwlock_read, rwlock_read_done, rwlock_try_read, rwlock_try_write, rwlock_write, rwlock_write_done,
     spin_lock, spin_unlock,
@@ -48,7 +48,7 @@ cdef class LockProbe:
 
     @property
     def word(self) -> int:
-        return self.lock.word
+        return load_relaxed_u32(&self.lock.word)
 
     def read_turns(self, uint64_t turns) -> int:
         """Read both numbers `turns` times; how often they differed."""
