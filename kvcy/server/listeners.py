@@ -47,8 +47,9 @@ def open_tcp(addresses: Iterable[str], port: int, backlog: int) -> list[socket.s
     try:
         for address in addresses:
             optional = address.startswith("-")
+            address = address.removeprefix("-")
             try:
-                opened.append(_open_one(address.removeprefix("-"), port, backlog))
+                opened.append(_open_one(address, port, backlog))
             except OSError as error:
                 if optional and (error.errno in _NOT_HERE or isinstance(error, socket.gaierror)):
                     continue

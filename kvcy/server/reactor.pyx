@@ -26,7 +26,9 @@ from kvcy.commands.executor cimport executor_free, executor_new
 from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport session_free, session_new
 from kvcy.commands.types cimport Session
-from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
+from kvcy.engine.platform cimport (
+    add_relaxed_u64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64,
+)
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
 from kvcy.server.connection cimport (
     BUFFER_BYTES, CONNECTION_PARKED, CONNECTION_READY, STOP_DRAIN, STOP_NOT, STOP_NOW, Connection, Loop,
@@ -316,7 +318,7 @@ cdef class Reactor:
         """Lets run() return: when all that was received has been answered and sent, or now."""
         cdef uint32_t wanted = STOP_NOW if now else STOP_DRAIN
         if self.loop.stop < wanted:
-            self.loop.stop = wanted
+            store_relaxed_u32(&self.loop.stop, wanted)
             mailbox_wake(&self.loop.inbox)
 
     @property

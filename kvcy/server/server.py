@@ -238,8 +238,8 @@ class Server:
                 client_nursery.start_soon(self._serve_client, connection, name="client of the Unix socket")
             else:
                 self._adopt(connection)
-        except (OSError, MemoryError) as error:
-            self.log.verbose(f"A connection was lost before it was served: {error}")
+        except Exception as error:  # the peer may be gone already; whatever it is, the listener goes on
+            self.log.verbose(f"A connection was lost before it was served: {error!r}")
             connection.close()
 
     def _refuse(self, connection: socket.socket, text: bytes) -> None:
@@ -256,31 +256,35 @@ class Server:
         connection.detach()
 
     async def _serve_client(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        peer, own = listeners.addresses(connection)
+        client = None
         try:
-            session = TrioSession(
-                self.trio_executor, connection.fileno(), peer, own, int(time.time() * 1000),
-                connection.family == socket.AF_UNIX,
-            )  # fmt: skip
-        except MemoryError:
-            connection.close()
-            return
-        client = TrioClient(
-            connection, session, self._answer, timeout_s=self._timeout_s, pause_bytes=OUTPUT_PAUSE_BYTES,
-            stall_s=OUTPUT_STALL_S,
-        )  # fmt: skip
-        self._clients.add(client)
-        if self._stopping.is_set():
-            client.drain()
-        try:
+            connection.setblocking(False)
+            client = self._trio_client(connection)
+            self._clients.add(client)
+            if self._stopping.is_set():
+                client.drain()
             await client.run()
         except Exception as error:
             self.log.warning(f"A client of the Unix socket was lost: {error!r}")
         finally:
-            self._clients.discard(client)
+            connection.close()
+            if client is not None:
+                self._clients.discard(client)
             if not self._clients:
                 self._clients_done.set()
+
+    def _trio_client(self, connection: socket.socket) -> TrioClient:
+        peer, own = listeners.addresses(connection)
+        is_unix = connection.family == socket.AF_UNIX
+        session = TrioSession(self.trio_executor, connection.fileno(), peer, own, int(time.time() * 1000), is_unix)
+        return TrioClient(
+            connection,
+            session,
+            self._answer,
+            timeout_s=self._timeout_s,
+            pause_bytes=OUTPUT_PAUSE_BYTES,
+            stall_s=OUTPUT_STALL_S,
+        )
 
     def _timeout_s(self) -> float:
         return self.options.timeout or float("inf")
