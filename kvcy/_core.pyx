@@ -59,6 +59,9 @@ cdef enum:
     WALK_SLOTS = 512                 # looked at under one hold of a shard's lock
 
 
+cdef object MISSING = object()
+
+
 cdef int raise_for(Status status) except -1:
     """The one translator from an engine status to an exception."""
     if status == OK or status == NOT_FOUND:
@@ -479,7 +482,15 @@ cdef class Store:
             while quiet_reclaim(64):
                 pass
 
-    pop = MutableMapping.pop
+    def pop(self, key, default=MISSING):
+        """Deletes `key`; its value, in one step. When it is missing: `default`, or KeyError without one."""
+        value = self.execute(b"GETDEL", key)
+        if value is None:
+            if default is MISSING:
+                raise KeyError(key)
+            return default
+        return value
+
     popitem = MutableMapping.popitem
     setdefault = MutableMapping.setdefault
     update = MutableMapping.update
@@ -514,7 +525,6 @@ cdef class Store:
 
 MutableMapping.register(Store)
 
-cdef object MISSING = object()
 cdef frozenset CONNECTION_COMMANDS = frozenset(
     (b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"UNWATCH", b"QUIT", b"RESET", b"HELLO", b"AUTH", b"CLIENT"))
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import kvcy_server
 import pytest
 import trio
 
@@ -17,6 +18,12 @@ from kvcy.client import trio as kvcy_trio
 from kvcy.client._address import Address, parse_url
 
 GENERATOR = Path(__file__).resolve().parent.parent / "tools" / "generate_sync_client.py"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with kvcy_server.running("--enable-debug-command", "yes") as running:
+        yield running
 
 
 @pytest.fixture
