@@ -234,6 +234,28 @@ def test_slow_log(probe: Probe) -> None:
     assert handle.slow_log() == []
 
 
+def test_slow_log_hides_passwords(probe: Probe) -> None:
+    handle = probe.server.handle
+    handle.slow_us = 0
+    probe.feed(b"AUTH default s3cret\r\nHELLO 3 AUTH default s3cret\r\nHELLO\r\nCONFIG SET requirepass s3cret\r\n")
+    probe.resume(b"+OK\r\n")
+    assert [entry[3] for entry in handle.slow_log()] == [
+        [b"CONFIG", b"(redacted)"], [b"HELLO"], [b"HELLO", b"(redacted)"], [b"AUTH", b"(redacted)"]
+    ]
+
+
+def test_python_commands_are_timed_until_they_are_answered(probe: Probe) -> None:
+    handle = probe.server.handle
+    handle.slow_us = 0
+    probe.feed(b"DEBUG SLEEP 1\r\n")
+    assert handle.slow_log() == []
+    probe.resume(b"+OK\r\n")
+    probe.feed(b"MULTI\r\nINFO\r\nEXEC\r\n")
+    probe.resume(b"+OK\r\n")
+    assert [entry[3] for entry in handle.slow_log()] == [[b"INFO"], [b"MULTI"], [b"DEBUG", b"SLEEP", b"1"]]
+    assert handle.command_stats()["info"][0] == 1
+
+
 def test_memory_returns(probe: Probe) -> None:
     before = probe.memory_bytes
     probe.feed(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\n" + b"x" * 50000)

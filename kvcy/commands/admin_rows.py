@@ -15,7 +15,7 @@ ROWS = (
             complexity="O(N) when N is the number of patterns.",
             summary="Returns the options whose names match the patterns.", syntax="parameter [parameter ...]",
             history=(("7.0.0", "Takes several patterns."),)),
-        Row("set", arity=-4, flags=_ADMIN, group="server", since="2.0.0",
+        Row("set", arity=-4, flags=_ADMIN + " secret", group="server", since="2.0.0",
             complexity="O(N) when N is the number of options.",
             summary="Sets options while the server runs, all of them or none.",
             syntax="parameter value [parameter value ...]",

@@ -7,6 +7,7 @@ turns CR and LF into spaces, so no argument can forge a second reply.
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strlen
+from kvcy.commands.cycles cimport cycles
 from kvcy.commands.types cimport SESSION_CONTINUING, Call, Deferred, Discard, Row, Step
 from kvcy.engine.block cimport Bytes, block_release, block_retain
 from kvcy.protocol.writer cimport write_error, write_error_part
@@ -134,6 +135,7 @@ cdef Deferred* deferred_new(const Row* row, const Bytes* argv, uint32_t argc) no
     deferred.argc = argc
     deferred.argv = <Bytes*> (deferred + 1)
     deferred.memory_bytes = size + held
+    deferred.began = cycles()
     at = <char*> (deferred.argv + argc)
     for index in range(argc):
         deferred.argv[index] = argv[index]

@@ -39,10 +39,10 @@ ROWS = (
     Row("time", arity=1, flags="loading stale fast", group="server", since="2.6.0",
         summary="Returns the server's clock: Unix time in seconds, and microseconds of this second.",
         tips=("nondeterministic_output",)),
-    Row("auth", arity=-2, flags=_OPEN, group="connection", since="1.0.0",
+    Row("auth", arity=-2, flags=_OPEN + " secret", group="connection", since="1.0.0",
         complexity="O(N) with N the length of the password.", summary="Authenticates the connection.",
         syntax="[username] password", history=(("6.0.0", "Takes a user name."),)),
-    Row("hello", arity=-1, flags=_OPEN, group="connection", since="6.0.0",
+    Row("hello", arity=-1, flags=_OPEN + " secret", group="connection", since="6.0.0",
         summary="Chooses the protocol version, and may authenticate and name the connection; describes the server.",
         syntax="[protover [AUTH username password] [SETNAME clientname]]",
         history=(("6.2.0", "The version may be left out."),)),
@@ -197,6 +197,7 @@ cdef void reset_command(Call* call) noexcept nogil:
         session.flags |= SESSION_AUTHENTICATED
     session.database = 0
     session.protocol = 2
+    call.access.no_touch = False
     call.reply.resp3 = False
     clients_set_text(&call.executor.service.clients, &session.name, NULL, 0)
     write_simple(call.reply, b"RESET")

@@ -14,27 +14,21 @@ PYTHON rows, ...: whatever has no RUNS_AHEAD), so nothing parsed is ever given b
 may be gone, or in another database, when its turn comes. An unauthenticated session's commands are parsed one by one,
 since AUTH changes the parser's limits.
 
-Time: commands with one key are so short that reading a clock for each would be felt. One call in 16 of such a row is
-timed (and the first), with the cycle counter; all others always are. The slow log therefore sees every slow command of
-the second kind and a sixteenth of the first, unless its threshold is below SAMPLED_US_MIN: then everything is timed.
-
 Limits: after REPLY_BYTES_SOFT of replies a feed ends as if its budget were used, so that a client that does not read
 cannot make a reactor's buffer grow without end.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
+from kvcy.commands.accounting cimport account_error, account_time
 from kvcy.commands.admission cimport admission_authenticated, admission_check
 from kvcy.commands.call cimport reply_out_of_memory
 from kvcy.commands.cycles cimport cycles
 from kvcy.commands.registry cimport row_find, row_subcommand, row_table
-from kvcy.commands.service cimport (
-    service_add_executor, service_latency_note, service_remove_executor, service_slow_note,
-)
+from kvcy.commands.service cimport service_add_executor, service_remove_executor
 from kvcy.commands.types cimport (
-    ALL_SHARDS, BATCH_MAX, CLOCK_SHIFT, DENYOOM, FAST, LATENCY_COMMAND, LATENCY_FAST_COMMAND, ONE_KEY, PYTHON,
-    RUNS_AHEAD, SELF_LOCKING, SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_MULTI, SESSION_NO_TOUCH, SESSION_OPEN,
-    SESSION_REPLY_OFF, SESSION_REPLY_SKIP, SESSION_REPLY_SKIP_NEXT, SKIP_SLOWLOG, WRITE,
-    Call, Executor, Prepared, Row, RowStats, Service, Session,
+    ALL_SHARDS, BATCH_MAX, DENYOOM, ONE_KEY, PYTHON, RUNS_AHEAD, SAMPLED, SELF_LOCKING, SESSION_AUTHENTICATED,
+    SESSION_CLOSING, SESSION_MULTI, SESSION_NO_TOUCH, SESSION_OPEN, SESSION_REPLY_OFF, SESSION_REPLY_SKIP,
+    SESSION_REPLY_SKIP_NEXT, WRITE, Call, Executor, Prepared, Row, RowStats, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.keyspace cimport (
@@ -172,6 +166,7 @@ cdef void run_locked(Call* call) noexcept nogil:
     cdef uint32_t index
     if call.held != NULL or call.row.flags & SELF_LOCKING or (call.key_count == 0 and call.row.flags & ALL_SHARDS == 0):
         call.row.handler(call)
+        call.access.expired_seen = 0
         return
     shards_clear(&shards)
     if call.row.flags & ALL_SHARDS:
@@ -187,32 +182,14 @@ cdef void run_locked(Call* call) noexcept nogil:
             keyspace_settle(&call.access, &call.keys[index])
 
 
-# --- accounting
-
-cdef void note_time(Call* call, uint64_t start) noexcept nogil:
-    """Adds the time since `start` to the row's, and notes a slow command."""
-    cdef Service* service = call.executor.service
-    cdef RowStats* stats = &call.executor.stats[call.row.number]
-    cdef uint64_t spent_ns = ((cycles() - start) * service.tick_ns) >> CLOCK_SHIFT
-    cdef uint64_t threshold_ms = load_relaxed_u64(&service.latency_threshold_ms)
-    cdef int64_t slow_us = load_relaxed_i64(&service.slow_us)
-    stats.timed += 1
-    stats.nanoseconds += spent_ns
-    if unlikely(slow_us >= 0 and spent_ns // 1000 >= <uint64_t> slow_us) and call.row.flags & SKIP_SLOWLOG == 0:
-        service_slow_note(service, call.session, call.argv, call.argc, call.access.now_ms // 1000, spent_ns // 1000)
-    if unlikely(threshold_ms != 0 and spent_ns // 1000000 >= threshold_ms):
-        service_latency_note(service, LATENCY_FAST_COMMAND if call.row.flags & FAST else LATENCY_COMMAND,
-                             call.access.now_ms // 1000, <uint32_t> (spent_ns // 1000000))
-
-
-cdef void note_error(Call* call) noexcept nogil:
-    call.executor.stats[call.row.number].failed += 1
-    call.executor.errors += 1
-
+# --- running
 
 cdef void executor_run(Call* call) noexcept nogil:
+    cdef RowStats* stats = &call.executor.stats[call.row.number]
     cdef size_t start = call.reply.size
-    cdef uint64_t began = cycles()
+    cdef bint timed = call.row.flags & SAMPLED == 0 or stats.calls & SAMPLE_MASK == 0 or call.executor.time_all
+    cdef uint64_t began = cycles() if timed else 0
+    stats.calls += 1
     call.access.database = call.session.database
     call.access.exclusive = call.held != NULL or call.row.flags & WRITE != 0
     call.session.last_row = call.row
@@ -223,12 +200,11 @@ cdef void executor_run(Call* call) noexcept nogil:
         if call.keys == NULL:
             reply_out_of_memory(call)
             return
-    call.executor.stats[call.row.number].calls += 1
     run_locked(call)
-    call.access.no_touch = call.session.flags & SESSION_NO_TOUCH != 0
     if call.reply.size > start and call.reply.data[start] == c'-':
-        note_error(call)
-    note_time(call, began)
+        account_error(call)
+    if timed:
+        account_time(call, began)
 
 
 cdef inline void run_one_key(Call* call, Key* key) noexcept nogil:
@@ -250,9 +226,9 @@ cdef inline void run_one_key(Call* call, Key* key) noexcept nogil:
         call.access.expired_seen = 0
         keyspace_settle(&call.access, key)
     if unlikely(executor.reply.size > start and executor.reply.data[start] == c'-'):
-        note_error(call)
+        account_error(call)
     if timed:
-        note_time(call, began)
+        account_time(call, began)
 
 
 # --- one command

@@ -19,7 +19,7 @@ from libc.stdlib cimport calloc
 from kvcy.commands.rows import Row as PythonRow
 from kvcy.commands.types cimport (
     ADMIN, ALL_SHARDS, ALLOW_BUSY, DENYOOM, FAST, LOADING, MOVABLE_KEYS, NO_AUTH, NO_MULTI, NOSCRIPT, ONE_KEY, PYTHON,
-    READONLY, RUNS_AHEAD, SELF_LOCKING, SKIP_MONITOR, SKIP_SLOWLOG, STALE, UNQUEUED, WRITE,
+    READONLY, RUNS_AHEAD, SAMPLED, SECRET, SELF_LOCKING, SKIP_MONITOR, SKIP_SLOWLOG, STALE, UNQUEUED, WRITE,
     Handler, Row, RowSlot, RowTable,
 )
 from kvcy.engine.block cimport Bytes
@@ -32,7 +32,7 @@ FLAG_BITS = {
     "write": WRITE, "readonly": READONLY, "denyoom": DENYOOM, "admin": ADMIN, "fast": FAST, "no_auth": NO_AUTH,
     "loading": LOADING, "stale": STALE, "noscript": NOSCRIPT, "no_multi": NO_MULTI, "skip_monitor": SKIP_MONITOR,
     "skip_slowlog": SKIP_SLOWLOG, "movablekeys": MOVABLE_KEYS, "allow_busy": ALLOW_BUSY, "python": PYTHON,
-    "self_locking": SELF_LOCKING, "all_shards": ALL_SHARDS, "unqueued": UNQUEUED,
+    "self_locking": SELF_LOCKING, "all_shards": ALL_SHARDS, "unqueued": UNQUEUED, "secret": SECRET,
 }
 NAME_BYTES_MAX = 16
 # Keyless commands that cannot change how the bytes behind them are read, and are common in pipelines.
@@ -120,6 +120,8 @@ cdef uint32_t row_flags(str name, object row):
     first, last, _ = row.keys
     if first > 0 and first == last and not row.subcommands:
         flags |= ONE_KEY
+    if flags & ONE_KEY or name in HARMLESS:
+        flags |= SAMPLED
     if flags & (PYTHON | SELF_LOCKING | ALL_SHARDS | UNQUEUED | NO_AUTH) == 0 and first > 0 or name in HARMLESS:
         flags |= RUNS_AHEAD
     return flags

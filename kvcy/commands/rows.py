@@ -18,7 +18,7 @@ REDIS_FLAGS = frozenset(
         "no_multi", "no_async_loading",
     ]
 )
-OWN_FLAGS = frozenset(["python", "self_locking", "all_shards", "unqueued"])
+OWN_FLAGS = frozenset(["python", "self_locking", "all_shards", "unqueued", "secret"])
 
 # The ACL category of each group.
 GROUP_CATEGORIES = {
@@ -36,7 +36,7 @@ GROUP_CATEGORIES = {
 class Row:
     """One command or subcommand.
 
-    `flags` are Redis's words and kvcy's own (python, self_locking, all_shards, unqueued). `keys` are the positions of
+    `flags` are Redis's words and kvcy's own (OWN_FLAGS). `keys` are the positions of
     the first and the last key argument and the step between keys; (0, 0, 0) is none, a negative last counts from the
     end. `key_flags` are COMMAND INFO's words for how the keys are used, `categories` ACL categories besides those that
     follow from flags and group, `syntax` the arguments as the reference shows them.

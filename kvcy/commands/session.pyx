@@ -5,13 +5,16 @@ Importing this module loads all command families.
 """
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc, free
+from kvcy.commands.accounting cimport account_time
 from kvcy.commands.call cimport deferred_free
-from kvcy.commands.executor cimport executor_command, executor_continue, executor_feed, executor_reply_done
+from kvcy.commands.executor cimport (
+    executor_call_init, executor_command, executor_continue, executor_feed, executor_reply_done,
+)
 from kvcy.commands.queueing cimport transaction_discard
 from kvcy.commands.transactions cimport exec_answer, exec_is_waiting
 from kvcy.commands.types cimport (
     SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, SESSION_REPLY_OFF,
-    SESSION_REPLY_SKIP, Executor, Service, Session,
+    SESSION_REPLY_SKIP, Call, Executor, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.keyspace cimport Keyspace
@@ -80,8 +83,19 @@ cdef void session_filled(Session* session, size_t size) noexcept nogil:
     parser_filled(&session.parser, size)
 
 
+cdef void account_answer(Session* session, Executor* executor) noexcept nogil:
+    """Counts the time of session.deferred, which Python has answered."""
+    cdef Call call
+    executor_call_init(&call, executor, session)
+    call.row = session.deferred.row
+    call.argv = session.deferred.argv
+    call.argc = session.deferred.argc
+    account_time(&call, session.deferred.began)
+
+
 cdef void session_resume(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil:
     executor.reply.resp3 = session.protocol == 3
+    account_answer(session, executor)
     if exec_is_waiting(session):
         exec_answer(session, executor, reply, size)
         if session.state == SESSION_PARKED:

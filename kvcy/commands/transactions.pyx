@@ -15,6 +15,7 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 from kvcy.commands.call cimport reply_out_of_memory
+from kvcy.commands.cycles cimport cycles
 from kvcy.commands.executor cimport executor_call_done, executor_call_init, executor_run, executor_shards
 from kvcy.commands.queueing cimport transaction_begin, transaction_discard, transaction_unwatch
 from kvcy.commands.registry cimport bind
@@ -126,6 +127,7 @@ cdef bint await_answer(Session* session, uint32_t index) noexcept nogil:
         if transaction.queue[index].row.flags & PYTHON:
             transaction.answering = index
             session.deferred = transaction.queue[index]
+            session.deferred.began = cycles()
             return True
         index += 1
     return False

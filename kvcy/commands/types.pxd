@@ -48,9 +48,11 @@ cdef enum RowFlag:                          # the names COMMAND INFO shows, and 
     SELF_LOCKING = 1 << 25                  # the handler locks shards itself, unless call.held
     ALL_SHARDS = 1 << 26                    # every shard is locked (FLUSHALL, SWAPDB)
     UNQUEUED = 1 << 27                      # runs at once inside MULTI (EXEC, DISCARD, WATCH, QUIT, RESET, MULTI)
+    SECRET = 1 << 23                        # arguments hold passwords: the slow log does not show them
     # set by the registry, not by rows
     RUNS_AHEAD = 1 << 28                    # cannot change how later bytes are read: more may be parsed before it runs
     ONE_KEY = 1 << 29                       # exactly one key, at first_key
+    SAMPLED = 1 << 30                       # so short that only one call in 16 is timed
 
 cdef struct Row:
     const char* name                        # lower case; "client|list" for a subcommand
@@ -139,6 +141,7 @@ cdef struct Deferred:              # a command kept for later; one allocation, b
     uint32_t argc
     Bytes* argv
     size_t memory_bytes
+    uint64_t began                 # when it was made, in cycles (cycles.pxd)
 
 cdef struct Transaction:           # what MULTI has queued
     Deferred** queue               # [count]; owned
