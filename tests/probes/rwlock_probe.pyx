@@ -88,6 +88,14 @@ cdef class LockProbe:
                 spin_unlock(&self.leaf)
         return torn
 
+    def race_turns(self, uint64_t turns) -> int:
+        """Change a number without any lock: what ThreadSanitizer must notice."""
+        cdef uint64_t turn
+        with nogil:
+            for turn in range(turns):
+                self.first = self.first * 31 + turn
+        return 0
+
     @property
     def counts(self) -> tuple[int, int, int, int]:
         return self.first, self.second, self.leaf_first, self.leaf_second
