@@ -27,7 +27,7 @@ else:
 FILE_LINES_MAX = 450
 FUNCTION_LINES_MAX = 70
 # Files that are over the limit for a reason, with their own limit.
-LONG_FILES: dict[str, int] = {"kvcy/engine/keyspace.pyx": 760}
+LONG_FILES: dict[str, int] = {"kvcy/engine/keyspace.pyx": 760, "kvcy/_core.pyx": 560}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 Compilations = dict[Path, Future[str]]
