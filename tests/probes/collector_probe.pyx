@@ -9,6 +9,16 @@ from kvcy.engine.memory cimport memory_fail_after, memory_fail_never
 from kvcy.protocol.writer cimport Mark, Writer, writer_close, writer_init
 
 
+def fail_after(uint64_t count) -> None:
+    """The engine's allocations fail after some more have succeeded."""
+    memory_fail_after(count)
+
+
+def fail_never() -> None:
+    """They succeed again."""
+    memory_fail_never()
+
+
 def held_bytes() -> int:
     """Bytes of all blocks of the process."""
     return block_bytes_total()

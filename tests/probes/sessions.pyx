@@ -163,7 +163,7 @@ cdef class Probe:
             at += room
         return at
 
-    def feed(self, bytes data=b"") -> bytes:
+    def feed(self, bytes data=b"", int turns_max=1000000) -> bytes:
         """Hands bytes over as a carrier does, turn after turn until nothing more happens; returns what was replied."""
         cdef bytes chunk
         cdef size_t used, size
@@ -188,7 +188,7 @@ cdef class Probe:
             self.turns += 1
             replies.append(self.take_reply())
             del self.kept[:used]
-            if self.session.state in (SESSION_PARKED, SESSION_CLOSING):
+            if self.session.state in (SESSION_PARKED, SESSION_CLOSING) or self.turns == turns_max:
                 break
             if self.session.state == SESSION_OPEN and executor.budget != 0:
                 break
