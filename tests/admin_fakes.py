@@ -39,6 +39,9 @@ class FakeNative:
     def uses(self) -> list[RowUse]:
         return self.used
 
+    def errors(self) -> dict[str, int]:
+        return {"ERR": 3, "WRONGTYPE": 1}
+
     def reset_statistics(self) -> None:
         self.resets += 1
 

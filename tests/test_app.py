@@ -81,6 +81,21 @@ def test_debug_and_latency(server: kvcy_server.Server, client: redis.Redis) -> N
     assert client.latency_latest() == []
 
 
+def test_commands_answered_in_python_are_timed(server: kvcy_server.Server, client: redis.Redis) -> None:
+    client.config_set("latency-monitor-threshold", 1)
+    client.config_set("slowlog-log-slower-than", 1000)
+    assert server.run("debug", "sleep", "0.005") == b"+OK\r\n"
+    client.config_set("requirepass", "")
+    client.config_set("slowlog-log-slower-than", -1)
+    client.config_set("latency-monitor-threshold", 0)
+    assert "command" in [event[0] for event in client.latency_latest()]
+    client.latency_reset()
+    commands = [entry["command"] for entry in client.slowlog_get()]
+    assert any(command.startswith(b"debug sleep") for command in commands)
+    assert not any(b"requirepass" in command for command in commands)
+    assert client.info("commandstats")["cmdstat_debug"]["usec"] >= 5000
+
+
 def test_admin_commands_inside_a_transaction(client: redis.Redis) -> None:
     with client.pipeline() as pipeline:
         pipeline.set("t", "1")

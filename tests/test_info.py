@@ -67,6 +67,10 @@ def test_commandstats() -> None:
     }
 
 
+def test_errorstats() -> None:
+    assert fields(Admin(), "errorstats") == {"errorstat_ERR": "count=3", "errorstat_WRONGTYPE": "count=1"}
+
+
 def test_rates() -> None:
     rates = Rates()
     assert rates.per_second() == (0.0, 0.0, 0.0)

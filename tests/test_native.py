@@ -1,6 +1,9 @@
 """What the admin commands read from a real store and its service."""
 
+import pytest
+
 from kvcy._core import Store
+from kvcy.errors import ReplyError
 from kvcy.server.native import Native
 
 
@@ -31,6 +34,26 @@ def test_uses_count_commands() -> None:
         assert (used["set"], used["get"]) == (1, 2)
 
 
+def test_errors_are_counted_by_code() -> None:
+    with Store() as store:
+        native = Native(store)
+        assert native.errors() == {}
+        for words in (["nosuch"], ["get"], ["incrby", "a", "x"]):
+            with pytest.raises(ReplyError):
+                store.execute(*words)
+        native.set_memory_max(1)
+        with pytest.raises(ReplyError):
+            store.execute("set", "a", "1")
+        native.set_memory_max(0)
+        assert native.errors() == {"ERR": 3, "OOM": 1}
+        assert native.totals()["errors"] == 4
+        native.reset_statistics()
+        assert native.errors() == {} and native.totals()["errors"] == 0
+        with pytest.raises(ReplyError):
+            store.execute("get")
+        assert native.errors() == {"ERR": 1}
+
+
 def test_entry_text() -> None:
     with Store() as store:
         native = Native(store)
@@ -45,12 +68,8 @@ def test_memory_limit() -> None:
     with Store() as store:
         native = Native(store)
         native.set_memory_max(1)
-        try:
+        with pytest.raises(ReplyError, match="OOM"):
             store.execute("set", "a", "1")
-        except Exception as error:
-            assert "OOM" in str(error)
-        else:
-            raise AssertionError("the limit was ignored")
         native.set_memory_max(0)
         store.execute("set", "a", "1")
 

@@ -8,6 +8,7 @@ a millisecond: then everything is timed (executor.pyx decides).
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from kvcy.commands.cycles cimport cycles
+from kvcy.commands.errorcodes cimport error_count
 from kvcy.commands.service cimport service_latency_note, service_slow_note
 from kvcy.commands.types cimport (
     CLOCK_SHIFT, FAST, LATENCY_COMMAND, LATENCY_FAST_COMMAND, SECRET, SKIP_SLOWLOG, Call, RowStats, Service,
@@ -47,6 +48,7 @@ cdef void account_time(Call* call, uint64_t start) noexcept nogil:
                              call.access.now_ms // 1000, <uint32_t> (spent_ns // 1000000))
 
 
-cdef void account_error(Call* call) noexcept nogil:
+cdef void account_error(Call* call, const char* reply, size_t size) noexcept nogil:
     call.executor.stats[call.row.number].failed += 1
     call.executor.errors += 1
+    error_count(&call.executor.error_counts, reply + 1, size - 1)

@@ -9,6 +9,7 @@ says so.
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, strlen
 from kvcy.commands.call cimport deferred_new, reply_out_of_memory
+from kvcy.commands.errorcodes cimport error_count
 from kvcy.commands.queueing cimport transaction_discard, transaction_flag, transaction_queue
 from kvcy.commands.registry cimport row_resolve
 from kvcy.commands.types cimport (
@@ -69,6 +70,7 @@ cdef void refuse(Call* call, const char* code, const char* data, size_t size) no
     add(&text, data, size)
     write_error_part(call.reply, text.data, text.size)
     call.executor.errors += 1
+    error_count(&call.executor.error_counts, text.data, text.size)
     if call.row != NULL:
         call.executor.stats[call.row.number].rejected += 1
 

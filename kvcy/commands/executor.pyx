@@ -202,7 +202,7 @@ cdef void executor_run(Call* call) noexcept nogil:
             return
     run_locked(call)
     if call.reply.size > start and call.reply.data[start] == c'-':
-        account_error(call)
+        account_error(call, call.reply.data + start, call.reply.size - start)
     if timed:
         account_time(call, began)
 
@@ -226,7 +226,7 @@ cdef inline void run_one_key(Call* call, Key* key) noexcept nogil:
         call.access.expired_seen = 0
         keyspace_settle(&call.access, key)
     if unlikely(executor.reply.size > start and executor.reply.data[start] == c'-'):
-        account_error(call)
+        account_error(call, executor.reply.data + start, executor.reply.size - start)
     if timed:
         account_time(call, began)
 

@@ -5,16 +5,20 @@ The lock is held for copies of bounded size only, never while Python objects are
 Counts of executors are written by their own threads and read here as they are; an executor that goes leaves its counts
 in the service's own. The password is compared byte by byte without a branch on the contents.
 """
+from sys import byteorder
+
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from kvcy.commands.call cimport deferred_free, deferred_new
 from kvcy.commands.clients cimport clients_init
 from kvcy.commands.cycles cimport cycles, monotonic_ns
+from kvcy.commands.errorcodes cimport error_counts_add
 from kvcy.commands.registry cimport row_at, row_count
 from kvcy.commands.slowlog cimport service_slow_entry, service_slow_reset, service_slow_resize
 from kvcy.commands.types cimport (
-    CLOCK_SHIFT, LATENCY_EVENTS, LATENCY_SAMPLES_MAX, Executor, LatencySeries, RowStats, Service, SlowEntry,
+    CLOCK_SHIFT, LATENCY_EVENTS, LATENCY_SAMPLES_MAX, ErrorCounts, Executor, LatencySeries, RowStats, Service,
+    SlowEntry,
 )
 from kvcy.engine.platform cimport (
     add_relaxed_u64, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, store_relaxed_i64, store_relaxed_u32,
@@ -131,6 +135,7 @@ cdef void service_remove_executor(Service* service, Executor* executor) noexcept
         add_stats(&service.stats[number], &executor.stats[number])
     service.commands += executor.commands
     service.errors += executor.errors
+    error_counts_add(&service.error_counts, &executor.error_counts, False)
     rwlock_write_done(&service.lock)
 
 
@@ -167,6 +172,7 @@ cdef void service_reset_stats(Service* service) noexcept nogil:
     memset(service.stats, 0, row_count() * sizeof(RowStats))
     service.commands = 0
     service.errors = 0
+    service.error_counts.used = 0
     executor = service.executors
     while executor != NULL:
         for number in range(row_count()):
@@ -178,6 +184,7 @@ cdef void service_reset_stats(Service* service) noexcept nogil:
             own.failed -= load_relaxed_u64(&executor.stats[number].failed)
         service.commands -= load_relaxed_u64(&executor.commands)
         service.errors -= load_relaxed_u64(&executor.errors)
+        error_counts_add(&service.error_counts, &executor.error_counts, True)
         executor = executor.next
     store_relaxed_u64(&service.auth_failures, 0)
     store_relaxed_u64(&service.rejected_connections, 0)
@@ -263,6 +270,25 @@ cdef class ServiceHandle:
         with nogil:
             service_totals(self.service, &commands, &errors)
         return commands, errors
+
+    def error_stats(self) -> dict[str, int]:
+        """Error replies by code, such as ERR."""
+        cdef ErrorCounts total
+        cdef Executor* executor
+        with nogil:
+            rwlock_write(&self.service.lock)
+            total = self.service.error_counts
+            executor = self.service.executors
+            while executor != NULL:
+                error_counts_add(&total, &executor.error_counts, False)
+                executor = executor.next
+            rwlock_write_done(&self.service.lock)
+        found = {}
+        for one in total.codes[:total.used]:
+            code = int(one.low).to_bytes(8, byteorder) + int(one.high).to_bytes(8, byteorder)
+            if one.count:
+                found[code.rstrip(b"\0").decode("ascii", "replace")] = one.count
+        return found
 
     def command_stats(self) -> dict[str, tuple[int, int, int, int]]:
         """Of each command that was called or rejected: calls, microseconds, rejected calls, failed calls."""

@@ -5,7 +5,7 @@ Importing this module loads all command families.
 """
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc, free
-from kvcy.commands.accounting cimport account_time
+from kvcy.commands.accounting cimport account_error, account_time
 from kvcy.commands.call cimport deferred_free
 from kvcy.commands.executor cimport (
     executor_call_init, executor_command, executor_continue, executor_feed, executor_reply_done,
@@ -83,19 +83,21 @@ cdef void session_filled(Session* session, size_t size) noexcept nogil:
     parser_filled(&session.parser, size)
 
 
-cdef void account_answer(Session* session, Executor* executor) noexcept nogil:
-    """Counts the time of session.deferred, which Python has answered."""
+cdef void account_answer(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil:
+    """Counts the time of session.deferred, which Python has answered, and its failure."""
     cdef Call call
     executor_call_init(&call, executor, session)
     call.row = session.deferred.row
     call.argv = session.deferred.argv
     call.argc = session.deferred.argc
+    if size and reply[0] == c'-':
+        account_error(&call, reply, size)
     account_time(&call, session.deferred.began)
 
 
 cdef void session_resume(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil:
     executor.reply.resp3 = session.protocol == 3
-    account_answer(session, executor)
+    account_answer(session, executor, reply, size)
     if exec_is_waiting(session):
         exec_answer(session, executor, reply, size)
         if session.state == SESSION_PARKED:

@@ -86,6 +86,19 @@ cdef struct RowStats:                       # per row, per executor; summed by s
     uint64_t rejected
     uint64_t failed
 
+cdef enum:
+    ERROR_CODES_MAX = 32
+    ERROR_CODE_BYTES = 16
+
+cdef struct ErrorCount:                     # error replies with one code, such as ERR
+    uint64_t low                            # the code's bytes, padded with zeros
+    uint64_t high
+    uint64_t count
+
+cdef struct ErrorCounts:
+    ErrorCount codes[32]
+    uint32_t used                           # atomic: places that are filled
+
 # --- calls
 
 cdef struct Call:
@@ -213,6 +226,7 @@ cdef struct Executor:
     RowStats* stats                # [number of rows]; read by others as they are (relaxed)
     uint64_t commands              # processed in all
     uint64_t errors                # error replies
+    ErrorCounts error_counts
     # working memory of session_feed
     const RowTable* rows
     Arguments arguments
@@ -283,6 +297,7 @@ cdef struct Service:
     RowStats* stats                # of executors that are gone
     uint64_t commands              # likewise
     uint64_t errors
+    ErrorCounts error_counts
     uint64_t auth_failures         # atomic counters
     uint64_t rejected_connections  # the listeners' to count
     uint64_t tick_ns               # nanoseconds a tick of the cycle counter, << CLOCK_SHIFT

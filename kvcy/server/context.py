@@ -59,6 +59,9 @@ class Native(Protocol):
     def uses(self) -> list[RowUse]:
         """The commands that have been called or refused."""
 
+    def errors(self) -> dict[str, int]:
+        """Error replies by code."""
+
     def reset_statistics(self) -> None: ...
 
     def slow_commands(self, count: int) -> list[SlowCommand]:

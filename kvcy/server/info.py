@@ -201,6 +201,10 @@ def commandstats(state: ServerState) -> Iterable[Field]:
         yield f"cmdstat_{use.name}", f"{value},rejected_calls={use.rejected},failed_calls={use.failed}"
 
 
+def errorstats(state: ServerState) -> Iterable[Field]:
+    return [(f"errorstat_{code}", f"count={count}") for code, count in sorted(state.native.errors().items())]
+
+
 def cluster(state: ServerState) -> Iterable[Field]:
     return [("cluster_enabled", 0)]
 
@@ -225,7 +229,7 @@ SECTIONS: dict[str, Callable[[ServerState], Iterable[Field]]] = {
     "CPU": cpu,
     "Modules": nothing,
     "Commandstats": commandstats,
-    "Errorstats": nothing,
+    "Errorstats": errorstats,
     "Latencystats": nothing,
     "Cluster": cluster,
     "Keyspace": keyspace,

@@ -106,6 +106,9 @@ cdef class Native:
             for name, (calls, usec, rejected, failed) in self.service.command_stats().items()
         ]
 
+    def errors(self) -> dict[str, int]:
+        return self.service.error_stats()
+
     def reset_statistics(self) -> None:
         cdef Keyspace* keyspace = self.store.keyspace
         self.service.reset_stats()

@@ -1,0 +1,1 @@
+# Nothing of this module is meant for Python; see the .pxd.
