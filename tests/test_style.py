@@ -22,7 +22,9 @@ from source_tree import PACKAGE, ROOT, cython_imports, module_name, source_files
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    tomllib = pytest.importorskip("tomli")
+    import tomli as tomllib
+
+pytestmark = pytest.mark.timeout(900)  # linters over everything, on a busy machine
 
 FILE_LINES_MAX = 450
 FUNCTION_LINES_MAX = 70
