@@ -1,5 +1,8 @@
 """The table of options: kinds of values, setting them, and putting them back."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from kvcy.server.config_file import split_words
@@ -123,3 +126,14 @@ def test_nearest_name() -> None:
     assert nearest("zzzzzz") is None
     assert "did you mean 'port'" in UnknownOption("prot").text
     assert find("PORT") is ROWS["port"]
+
+
+def test_the_reference_lists_every_option_and_only_those() -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "options.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    listed = [name for row in rows for name in re.findall(r"`([a-z-]+)`", row[1])]
+    assert sorted(listed) == sorted(ROWS)
+    for row in rows:
+        for name in re.findall(r"`([a-z-]+)`", row[1]):
+            option = ROWS[name]
+            assert row[3].strip() == ("protected" if option.protected else "yes" if option.mutable else "no"), name

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Counting error replies by their code, for INFO errorstats.
 
-A code is the first word of an error, kept as two 64-bit words padded with zero bytes; longer ones are cut. The counts are a
-short list that is searched from the front: a server meets about ten codes. Limit: ERROR_CODES_MAX codes, more are not
-told apart but left out. One thread writes; a place is published with its code by `used`, so others can read meanwhile.
+A code is the first word of an error, kept as two 64-bit words padded with zero bytes; longer ones are cut. The counts
+are a short list that is searched from the front: a server meets about ten codes. Limit: ERROR_CODES_MAX codes, more are
+left out. One thread writes; a place is published with its code by `used`, so others can read meanwhile.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
