@@ -1,8 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The engine under load, in C loops: what the engine's benchmarks time, and how long single operations take."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdio cimport snprintf
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry
@@ -17,15 +16,36 @@ cdef extern from "<time.h>" nogil:
         long tv_nsec
     int clock_gettime(int clock, timespec* now)
     int CLOCK_MONOTONIC
+    int CLOCK_THREAD_CPUTIME_ID
 
 cdef enum:
     BUCKETS = 40                     # powers of two of nanoseconds
+    SLOW_NS = 1_000_000
+    SLOW_MAX = 1024                  # so many slow operations are remembered
+
+# 00, 01 .. 99, one after the other.
+cdef bytes PAIRS = "".join(f"{n:02}" for n in range(100)).encode()
+cdef const char* pairs = PAIRS
 
 
-cdef inline int64_t clock_ns() noexcept nogil:
+cdef inline int64_t clock_ns(int clock) noexcept nogil:
     cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
+    clock_gettime(clock, &now)
     return now.tv_sec * 1_000_000_000 + now.tv_nsec
+
+
+cdef inline void six_digits(char* at, uint32_t number) noexcept nogil:
+    memcpy(at + 4, pairs + number % 100 * 2, 2)
+    memcpy(at + 2, pairs + number // 100 % 100 * 2, 2)
+    memcpy(at, pairs + number // 10_000 * 2, 2)
+
+
+cdef inline void write_name(char* name, uint64_t index) noexcept nogil:
+    """Writes key:000000000000, 16 bytes, with `index`, below 10^12, as its digits: snprintf would take longer than
+    what is measured."""
+    memcpy(name, b"key:", 4)
+    six_digits(name + 4, <uint32_t> (index // 1_000_000))
+    six_digits(name + 10, <uint32_t> (index % 1_000_000))
 
 
 cdef inline uint64_t scatter(uint64_t index, uint64_t count) noexcept nogil:
@@ -42,9 +62,15 @@ cdef class Load:
     """A keyspace and loops over key:000000000000 .. (16 bytes each)."""
     cdef Keyspace* keyspace
     cdef uint64_t[40] pauses
+    cdef uint64_t[1024] slow_keys
+    cdef bint cpu_clock
+    cdef readonly int64_t longest_ns
+    cdef readonly uint64_t slow      # timed operations of more than 1 ms
 
-    def __cinit__(self, shards=256, lru_ordered=False):
+    def __cinit__(self, shards=256, lru_ordered=False, cpu_clock=False):
+        """`cpu_clock` times operations by the CPU time of the thread, without the pauses that the scheduler makes."""
         cdef HashKey key
+        self.cpu_clock = cpu_clock
         key.k0 = 7
         key.k1 = 9
         self.keyspace = keyspace_new(shards, &key)
@@ -64,12 +90,12 @@ cdef class Load:
     def fill(self, uint64_t first, uint64_t last, size_t value_size=32, timed=False):
         """Sets keys first..last-1; `timed` counts each operation's time in `pauses`."""
         cdef Access access = self.access(True)
-        cdef char[32] name
+        cdef char[16] name
         cdef char[65536] value
         cdef Bytes bytes
         cdef Key key
         cdef uint64_t i
-        cdef int64_t start = 0
+        cdef int64_t start = 0, cpu_start = 0, taken
         cdef bint clocked = timed
         memset(value, b"v", sizeof(value))
         bytes.data = value
@@ -77,19 +103,33 @@ cdef class Load:
         bytes.block = NULL
         with nogil:
             for i in range(first, last):
-                snprintf(name, 32, b"key:%012llu", <unsigned long long> i)
+                write_name(name, i)
                 if clocked:
-                    start = clock_ns()
+                    start = clock_ns(CLOCK_MONOTONIC)
+                    if self.cpu_clock:
+                        cpu_start = clock_ns(CLOCK_THREAD_CPUTIME_ID)
                 key = keyspace_key(self.keyspace, name, 16)
                 shard_lock(self.keyspace, key.shard, True)
                 keyspace_put(&access, &key, bytes, 0)
                 shard_unlock(self.keyspace, key.shard, True)
                 if clocked:
-                    self.note(clock_ns() - start)
+                    if self.cpu_clock:
+                        taken = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_start
+                        # In a virtual machine that clock may jump: no CPU time is longer than the time on the wall.
+                        taken = max(0, min(taken, clock_ns(CLOCK_MONOTONIC) - start))
+                    else:
+                        taken = clock_ns(CLOCK_MONOTONIC) - start
+                    self.note(i, taken)
         return keyspace_count(self.keyspace, 0)
 
-    cdef void note(self, int64_t ns) noexcept nogil:
+    cdef void note(self, uint64_t index, int64_t ns) noexcept nogil:
         cdef int bucket = 0
+        if ns > self.longest_ns:
+            self.longest_ns = ns
+        if ns > SLOW_NS:
+            if self.slow < SLOW_MAX:
+                self.slow_keys[self.slow] = index
+            self.slow += 1
         while ns > 1 and bucket < BUCKETS - 1:
             ns >>= 1
             bucket += 1
@@ -99,15 +139,29 @@ cdef class Load:
         """{upper bound in ns: operations} of the timed operations."""
         return {2 << bucket: self.pauses[bucket] for bucket in range(BUCKETS) if self.pauses[bucket]}
 
+    def name(self, uint64_t keys, uint64_t count):
+        """Only writes the names that get and set use: what is not the engine's in their times."""
+        cdef char[16] name
+        cdef uint64_t i, sum = 0
+        with nogil:
+            for i in range(count):
+                write_name(name, scatter(i, keys))
+                sum += <unsigned char> name[15]
+        return sum
+
+    def slow_at(self):
+        """Which keys the first slow operations set."""
+        return [self.slow_keys[n] for n in range(min(self.slow, SLOW_MAX))]
+
     def get(self, uint64_t keys, uint64_t count):
         """`count` reads of keys in scattered order; how many were found."""
         cdef Access access = self.access(False)
-        cdef char[32] name
+        cdef char[16] name
         cdef Key key
         cdef uint64_t i, found = 0
         with nogil:
             for i in range(count):
-                snprintf(name, 32, b"key:%012llu", <unsigned long long> scatter(i, keys))
+                write_name(name, scatter(i, keys))
                 key = keyspace_key(self.keyspace, name, 16)
                 shard_lock(self.keyspace, key.shard, False)
                 found += keyspace_get(&access, &key) != NULL
@@ -118,7 +172,7 @@ cdef class Load:
         """`count` overwrites of keys in scattered order."""
         cdef uint64_t i
         cdef Access access = self.access(True)
-        cdef char[32] name
+        cdef char[16] name
         cdef char[65536] value
         cdef Bytes bytes
         cdef Key key
@@ -128,7 +182,7 @@ cdef class Load:
         bytes.block = NULL
         with nogil:
             for i in range(count):
-                snprintf(name, 32, b"key:%012llu", <unsigned long long> scatter(i, keys))
+                write_name(name, scatter(i, keys))
                 key = keyspace_key(self.keyspace, name, 16)
                 shard_lock(self.keyspace, key.shard, True)
                 keyspace_put(&access, &key, bytes, 0)
@@ -137,12 +191,12 @@ cdef class Load:
     def delete(self, uint64_t first, uint64_t last):
         """Deletes keys first..last-1; how many were there."""
         cdef Access access = self.access(True)
-        cdef char[32] name
+        cdef char[16] name
         cdef Key key
         cdef uint64_t i, deleted = 0
         with nogil:
             for i in range(first, last):
-                snprintf(name, 32, b"key:%012llu", <unsigned long long> i)
+                write_name(name, i)
                 key = keyspace_key(self.keyspace, name, 16)
                 shard_lock(self.keyspace, key.shard, True)
                 deleted += keyspace_delete(&access, &key)
