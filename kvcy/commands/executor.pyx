@@ -50,6 +50,7 @@ cdef enum:
     PREFETCH_MIN = 4                     # a shorter batch is run straight away
     SAMPLE_MASK = 15                     # one call in 16 of a single-key row is timed
     SAMPLED_US_MIN = 1000                # a slow-log threshold below this times every call
+    KEYS_KEPT_MAX = 16384                # a larger array of keys is given back after the turn
     REPLY_BYTES_SOFT = 1048576
     REPLY_MODES = 8 | 16 | 32            # SESSION_REPLY_OFF | _SKIP | _SKIP_NEXT
 
@@ -386,6 +387,10 @@ cdef size_t executor_feed(Executor* executor, Session* session, const char* data
         if unlikely(executor.reply.size > REPLY_BYTES_SOFT):
             executor.budget = 0
     executor_call_done(&call)
+    if unlikely(executor.key_capacity > KEYS_KEPT_MAX):
+        free(executor.keys)
+        executor.keys = NULL
+        executor.key_capacity = 0
     return size if session.state == SESSION_CLOSING else offset
 
 
