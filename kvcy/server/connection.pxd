@@ -32,6 +32,7 @@ cdef enum ConnectionFlag:
     CONNECTION_DOOMED = 16
     CONNECTION_DRAINING = 32             # shutdown: only what the socket already held is still read
     CONNECTION_UNPOLLED = 64             # taken out of epoll (hung up while parked)
+    CONNECTION_UNREAD = 128              # the socket may hold more than was read: epoll must look again
 
 cdef enum Stop:
     STOP_NOT = 0

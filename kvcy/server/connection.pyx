@@ -8,6 +8,11 @@ to the connection, and copied back in front of the next bytes while it is short.
 a buffer of its own, a large bulk string in its block. Interest in epoll events is withdrawn only when an unwanted event
 arrives, so that a short park costs no system call.
 
+Reading is edge-triggered, which spares epoll a second look at each socket: a read that fills less than its room has
+emptied the socket, and the next bytes make a new event. Where that is not certain (the room was filled, the peer has
+closed its side, an event came while nothing could be read) the connection is UNREAD, and settle has epoll look again.
+While output is queued, a connection is level-triggered, for reading too.
+
 Back pressure: a client with more than output_pause_bytes waiting is not read until half of it has gone; one
 that does not read for output_stall_ms then is closed.
 """
@@ -30,8 +35,8 @@ from kvcy.server.output cimport (
     output_send, output_size,
 )
 from kvcy.server.sockets cimport (
-    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, FIONREAD, epoll_ctl, epoll_event, MSG_DONTWAIT,
-    SHUT_RDWR, ioctl, recv, shutdown,
+    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, FIONREAD, epoll_ctl,
+    epoll_event, MSG_DONTWAIT, SHUT_RDWR, ioctl, recv, shutdown,
 )
 
 cdef enum:
@@ -90,12 +95,10 @@ cdef void doom_by_limit(Loop* loop, Connection* connection) noexcept nogil:
 # --- interest in events
 
 cdef uint32_t wanted_events(const Connection* connection) noexcept nogil:
-    cdef uint32_t events = 0
-    if connection.output != NULL:
-        events = EPOLLOUT
-    if not connection.flags & (CONNECTION_PARKED | CONNECTION_PAUSED | CONNECTION_LEAVING):
-        events |= EPOLLIN
-    return events
+    cdef bint reads = not connection.flags & (CONNECTION_PARKED | CONNECTION_PAUSED | CONNECTION_LEAVING)
+    if unlikely(connection.output != NULL):
+        return EPOLLOUT | (EPOLLIN if reads else 0)
+    return EPOLLIN | EPOLLRDHUP | EPOLLET if reads else 0
 
 
 cdef void arm(Loop* loop, Connection* connection, uint32_t events) noexcept nogil:
@@ -112,9 +115,9 @@ cdef void arm(Loop* loop, Connection* connection, uint32_t events) noexcept nogi
 
 cdef void connection_begin(Loop* loop, Connection* connection) noexcept nogil:
     cdef epoll_event event
-    event.events = EPOLLIN
+    event.events = wanted_events(connection)
     event.data.ptr = connection
-    connection.armed = EPOLLIN
+    connection.armed = event.events
     if epoll_ctl(loop.epoll_fd, EPOLL_CTL_ADD, connection.fd, &event) < 0:
         connection.flags |= CONNECTION_UNPOLLED
         doom_by_limit(loop, connection)
@@ -234,6 +237,9 @@ cdef void settle(Loop* loop, Connection* connection) noexcept nogil:
         connection_doom(loop, connection)
         return
     events = wanted_events(connection)
+    if unlikely(connection.flags & CONNECTION_UNREAD) and events & EPOLLET and not connection.flags & CONNECTION_READY:
+        connection.flags &= ~<uint32_t>CONNECTION_UNREAD
+        connection.armed = 0                     # arming anew reports what is there
     # What is wanted must be armed; EPOLLOUT would fire at once when it is not wanted. An unwanted EPOLLIN may stay.
     if unlikely(events & ~connection.armed or connection.armed & EPOLLOUT & ~events):
         arm(loop, connection, events)
@@ -305,8 +311,12 @@ cdef ssize_t receive(Loop* loop, Connection* connection, char* place, size_t siz
         connection.active_ms = loop.executor.now_ms
         connection.drain_left -= got
         store_relaxed_u64(&loop.bytes_in, loop.bytes_in + <size_t>got)
+        if unlikely(<size_t>got == size):
+            connection.flags |= CONNECTION_UNREAD
         return got
     if got < 0 and (errno == EAGAIN or errno == EINTR):
+        if errno == EINTR:
+            connection.flags |= CONNECTION_UNREAD
         connection.drain_left = 0
         settle(loop, connection)
         return 0
@@ -361,7 +371,8 @@ cdef void connection_readable(Loop* loop, Connection* connection) noexcept nogil
     cdef size_t kept = connection.kept_size
     cdef ssize_t got
     if unlikely(connection.flags & (CONNECTION_READY | CONNECTION_DOOMED)):
-        return                                   # a READY one is read again when it has caught up
+        connection.flags |= CONNECTION_UNREAD    # a READY one is read again when it has caught up
+        return
     if unlikely(connection.flags & (CONNECTION_PARKED | CONNECTION_PAUSED | CONNECTION_LEAVING)):
         arm(loop, connection, wanted_events(connection))
         return

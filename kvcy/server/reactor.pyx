@@ -31,8 +31,8 @@ from kvcy.engine.platform cimport (
 )
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
 from kvcy.server.connection cimport (
-    BUFFER_BYTES, CONNECTION_PARKED, CONNECTION_READY, STOP_DRAIN, STOP_NOT, STOP_NOW, Connection, Loop,
-    connection_answered, connection_begin, connection_check, connection_drain, connection_free, connection_go_on,
+    BUFFER_BYTES, CONNECTION_PARKED, CONNECTION_READY, CONNECTION_UNREAD, STOP_DRAIN, STOP_NOT, STOP_NOW, Connection,
+    Loop, connection_answered, connection_begin, connection_check, connection_drain, connection_free, connection_go_on,
     connection_hung_up, connection_new, connection_readable, connection_writable,
 )
 from kvcy.server.limits cimport ClientLimits
@@ -41,8 +41,8 @@ from kvcy.server.mailbox cimport (
 )
 from kvcy.server.requests cimport Request
 from kvcy.server.sockets cimport (
-    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, epoll_create1, epoll_ctl, epoll_event,
-    epoll_wait,
+    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll_create1, epoll_ctl,
+    epoll_event, epoll_wait,
 )
 
 cdef enum:
@@ -152,6 +152,8 @@ cdef void serve_events(Loop* loop, epoll_event* events, int count) noexcept nogi
         if what & EPOLLOUT:
             connection_writable(loop, connection)
         if what & EPOLLIN:
+            if what & EPOLLRDHUP:
+                connection.flags |= CONNECTION_UNREAD
             connection_readable(loop, connection)
         elif what & (EPOLLHUP | EPOLLERR):
             connection_hung_up(loop, connection)

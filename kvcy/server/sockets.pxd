@@ -21,6 +21,8 @@ cdef extern from "<sys/epoll.h>" nogil:
     uint32_t EPOLLOUT
     uint32_t EPOLLERR
     uint32_t EPOLLHUP
+    uint32_t EPOLLRDHUP
+    uint32_t EPOLLET
 
 cdef extern from "<sys/ioctl.h>" nogil:
     int ioctl(int fd, unsigned long request, int* value)
