@@ -200,7 +200,8 @@ def main() -> None:
     print(comparison_report.table(results))
     if not options.quick:
         readme = ROOT / "README.md"
-        readme.write_text(comparison_report.insert(readme.read_text(), comparison_report.table(results)))
+        shown = comparison_report.table(results) + "\n\n![The same as a chart](docs/benchmarks.svg)"
+        readme.write_text(comparison_report.insert(readme.read_text(), shown))
         (ROOT / "docs" / "benchmarks.svg").write_text(comparison_report.chart(results))
 
 
