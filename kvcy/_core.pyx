@@ -18,7 +18,7 @@ from libc.string cimport memset
 from kvcy.commands.executor cimport executor_free, executor_new
 from kvcy.commands.service cimport service_free, service_new
 from kvcy.commands.session cimport (
-    SESSION_AUTHENTICATED, SESSION_OPEN, session_execute, session_free, session_new, session_resume)
+    SESSION_AUTHENTICATED, SESSION_PARKED, session_execute, session_free, session_new, session_resume)
 from kvcy.engine.block cimport Block, Bytes, block_release, block_retain
 from kvcy.engine.entry cimport TYPE_STRING, Entry, entry_expire_ms, entry_key, entry_type, entry_value
 from kvcy.engine.hash cimport HashKey
@@ -150,7 +150,7 @@ cdef class Worker:
         self.session.database = self.store.database
         with nogil:
             native = session_execute(self.session, self.executor, argv, argc)
-            while not native and self.session.state != SESSION_OPEN:    # parked for Python, which only a server has
+            while self.session.state == SESSION_PARKED:                 # for Python, which only a server has
                 session_resume(self.session, self.executor, NULL, 0)
         reply = PyBytes_FromStringAndSize(self.executor.reply.data, <Py_ssize_t> self.executor.reply.size)
         writer_clear(&self.executor.reply)

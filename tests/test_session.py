@@ -271,3 +271,12 @@ def test_out_of_memory_is_refused(probe: Probe) -> None:
     assert probe.feed(b"SET b 2\r\nGET a\r\nDEL a\r\n") == oom + b"$1\r\n1\r\n:1\r\n"
     probe.server.memory_bytes_max = 1 << 40
     assert probe.feed(b"SET b 2\r\n") == OK
+
+
+def test_memory_limit_is_not_overrun(probe: Probe) -> None:
+    for limit in (probe.server.memory_bytes + 200_000, probe.server.memory_bytes + 5_000_000):
+        probe.server.memory_bytes_max = limit
+        commands = b"".join(resp.encode([b"SET", b"k%d:%d" % (limit, index), b"x" * 500]) for index in range(20_000))
+        reply = probe.feed(commands)
+        assert reply.startswith(OK) and reply.endswith(b"'maxmemory'.\r\n")
+        assert limit - 100_000 < probe.server.memory_bytes < limit + 100_000

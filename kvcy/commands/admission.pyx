@@ -14,16 +14,18 @@ from kvcy.commands.queueing cimport transaction_discard, transaction_flag, trans
 from kvcy.commands.registry cimport row_resolve
 from kvcy.commands.types cimport (
     DENYOOM, NO_AUTH, NO_MULTI, PYTHON, SESSION_AUTHENTICATED, SESSION_MULTI, SESSION_PARKED, UNQUEUED,
-    Call, Row, Service, Session,
+    Call, Executor, Row, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.keyspace cimport Keyspace, keyspace_memory_bytes
+from kvcy.engine.keyspace cimport keyspace_memory_bytes
 from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64
 from kvcy.protocol.writer cimport write_error_part, write_simple
 
 cdef enum:
     NAME_SHOWN_MAX = 128          # bytes of an unknown name that are shown, and of its arguments
     TEXT_BYTES = 512
+    COMMAND_BYTES = 128           # what a command may take besides its arguments
+    ROOM_BYTES_MAX = 1048576
 
 cdef struct Text:
     char data[512]
@@ -125,11 +127,31 @@ cdef bint admission_authenticated(const Session* session, const Service* service
     return session.flags & SESSION_AUTHENTICATED != 0 or load_relaxed_u32(&service.password_required) == 0
 
 
+cdef bint memory_is_short(Call* call, uint64_t limit) noexcept nogil:
+    """Whether more is in use than the limit. Summing up all shards takes microseconds, so half of what was free then may
+    be written, within the same millisecond, before it is done again: at most ROOM_BYTES_MAX, and nothing when short."""
+    cdef Executor* executor = call.executor
+    cdef uint64_t used
+    cdef uint64_t needed = COMMAND_BYTES + call.session.queue_bytes
+    cdef uint32_t index
+    for index in range(call.argc):
+        needed += call.argv[index].size
+    if executor.memory_limit == limit and executor.memory_ms == executor.now_ms and executor.memory_room >= needed:
+        executor.memory_room -= needed
+        return False
+    used = keyspace_memory_bytes(executor.keyspace)
+    executor.memory_limit = limit
+    executor.memory_ms = executor.now_ms
+    executor.memory_room = (limit - used) // 2 if used < limit else 0
+    if executor.memory_room > ROOM_BYTES_MAX:
+        executor.memory_room = ROOM_BYTES_MAX
+    return used > limit
+
+
 cdef bint over_memory(Call* call) noexcept nogil:
     """Whether the memory limit is passed and forbids this command."""
-    cdef Keyspace* keyspace = call.executor.keyspace
     cdef Session* session = call.session
-    cdef uint64_t limit = load_relaxed_u64(&keyspace.memory_bytes_max)
+    cdef uint64_t limit = load_relaxed_u64(&call.executor.keyspace.memory_bytes_max)
     cdef uint32_t flags = call.row.flags
     if limit == 0:
         return False
@@ -139,7 +161,7 @@ cdef bint over_memory(Call* call) noexcept nogil:
             flags |= DENYOOM
         elif is_exec(call.row):
             flags |= session.transaction.flags_or
-    return flags & DENYOOM != 0 and keyspace_memory_bytes(keyspace) > limit
+    return flags & DENYOOM != 0 and memory_is_short(call, limit)
 
 
 cdef void admission_park(Call* call) noexcept nogil:
@@ -147,7 +169,6 @@ cdef void admission_park(Call* call) noexcept nogil:
     if call.session.deferred == NULL:
         reply_out_of_memory(call)
         return
-    call.session.last_row = call.row
     call.session.state = SESSION_PARKED
     call.executor.stats[call.row.number].calls += 1
 
@@ -155,6 +176,7 @@ cdef void admission_park(Call* call) noexcept nogil:
 cdef bint admission_check(Call* call) noexcept nogil:
     cdef const Row* row = call.row
     cdef Session* session = call.session
+    session.last_row = row
     if row == NULL:
         refuse_unknown(call)
     elif (row.arity > 0 and <int> call.argc != row.arity) or <int> call.argc < -row.arity:

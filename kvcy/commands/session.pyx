@@ -96,6 +96,8 @@ cdef void account_answer(Session* session, Executor* executor, const char* reply
 
 
 cdef void session_resume(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil:
+    if session.deferred == NULL:
+        return
     executor.reply.resp3 = session.protocol == 3
     account_answer(session, executor, reply, size)
     if exec_is_waiting(session):
