@@ -128,8 +128,11 @@ cdef bint admission_authenticated(const Session* session, const Service* service
 
 
 cdef bint memory_is_short(Call* call, uint64_t limit) noexcept nogil:
-    """Whether more is in use than the limit. Summing up all shards takes microseconds, so half of what was free then
-    may be written, within the same millisecond, before it is done again: at most ROOM_BYTES_MAX, and nothing when short."""
+    """Whether more is in use than the limit.
+
+    Summing up all shards takes microseconds, so half of what was free then may be written, within the same millisecond,
+    before it is done again: at most ROOM_BYTES_MAX, and nothing when memory is short.
+    """
     cdef Executor* executor = call.executor
     cdef uint64_t used
     cdef uint64_t needed = COMMAND_BYTES + call.session.queue_bytes
