@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from probes import quiet_probe
 from probes.race_probe import Race
 
 TURNS = {"reader": 2000, "writer": 20_000, "pairs": 5000, "whole": 200, "walker": 10_000, "watcher": 3000}
@@ -47,3 +48,19 @@ GAMES = [
 def test_nothing_impossible_is_seen(parts: list[str]) -> None:
     wrong = play(parts)
     assert len(wrong) == len(parts) and not any(wrong.values()), wrong
+
+
+def test_closing_waits_for_who_may_still_look() -> None:
+    """Flushed partitions are in the hands of quiet.pyx, which waits for a thread that has nothing to do with them."""
+    thread = quiet_probe.register()
+    quiet_probe.enter(thread)
+    race = Race()
+    race.play("writer", 1, 500)
+    race.play("whole", 1, 8)
+    assert quiet_probe.waiting() > 0
+    closer = threading.Thread(target=race.close)
+    closer.start()
+    quiet_probe.leave(thread)
+    closer.join()
+    quiet_probe.unregister(thread)
+    assert quiet_probe.waiting() == 0

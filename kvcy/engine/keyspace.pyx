@@ -20,9 +20,10 @@ from kvcy.engine.partition cimport (
     EntryPlan, partition_add, partition_compact, partition_entry, partition_entry_bytes, partition_find, partition_free,
     partition_list, partition_new, partition_remove, partition_replace)
 from kvcy.engine.platform cimport (
-    add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_relaxed_u32, load_relaxed_u64, prefetch,
-    store_relaxed_u32, store_relaxed_u64, unlikely)
+    add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_acquire_u64, load_relaxed_u32,
+    load_relaxed_u64, prefetch, store_relaxed_u32, store_relaxed_u64, unlikely)
 from kvcy.engine.quiet cimport quiet_reclaim, quiet_retire_noted
+from kvcy.engine.rwlock cimport back_off
 from kvcy.engine.status cimport EXISTS, NO_MEMORY, NOT_FOUND, OK, TOO_LARGE
 from kvcy.engine.table cimport Slot, table_bytes, table_from, table_hint, table_migrate
 from kvcy.engine.watchlist cimport watchlist_touch
@@ -64,6 +65,7 @@ cdef Keyspace* keyspace_new(uint32_t shard_count, const HashKey* hash_key) noexc
 
 
 cdef void keyspace_free(Keyspace* keyspace) noexcept nogil:
+    cdef uint32_t turns = 0
     cdef uint32_t i
     cdef int database
     for i in range(keyspace.shard_count):
@@ -71,8 +73,10 @@ cdef void keyspace_free(Keyspace* keyspace) noexcept nogil:
         for database in range(DATABASES_MAX):
             if keyspace.shards[i].partitions[database] != NULL:
                 partition_free(keyspace.shards[i].partitions[database])
-    while quiet_reclaim(1 << 20):    # detached partitions still point into the pool
-        pass
+    # Detached partitions still use the pool: until other stores' threads have passed and all have been freed.
+    while load_acquire_u64(&keyspace.pool.bytes_used) != 0:
+        if quiet_reclaim(1 << 20) == 0:
+            back_off(&turns)
     pool_close(&keyspace.pool)
     free(keyspace.shards)
     free(keyspace)

@@ -22,6 +22,7 @@ cdef struct PagePool:
     uint64_t bytes_limit         # pool_take answers NULL beyond this; 0 is no limit (a fault tests can provoke)
 
 cdef void pool_init(PagePool* pool) noexcept nogil
-cdef void pool_close(PagePool* pool) noexcept nogil     # unmaps everything; REQUIRES: no arena uses it any more
+# Unmaps everything. REQUIRES: no arena uses it any more: bytes_used, loaded with acquire, is 0.
+cdef void pool_close(PagePool* pool) noexcept nogil
 cdef char* pool_take(PagePool* pool) noexcept nogil     # a zero-filled page, or NULL
 cdef void pool_give(PagePool* pool, char* page) noexcept nogil

@@ -19,9 +19,11 @@ from kvcy.engine.rwlock cimport spin_lock, spin_unlock
 cdef extern from *:
     """
     #include <sys/mman.h>
+    #define KVCY_ADD_RELEASE(p, v) __atomic_add_fetch((p), (v), __ATOMIC_RELEASE)
     #define kvcy_drop(memory, size) ((void) madvise((memory), (size), MADV_DONTNEED))
     """
     void memory_drop "kvcy_drop"(void* memory, size_t size) nogil
+    uint64_t add_release_u64 "KVCY_ADD_RELEASE"(uint64_t*, uint64_t) nogil
 
 cdef struct PoolRegion:
     PoolRegion* previous
@@ -42,6 +44,7 @@ cdef void pool_init(PagePool* pool) noexcept nogil:
 cdef void pool_close(PagePool* pool) noexcept nogil:
     cdef PoolRegion* region = pool.first
     cdef PoolRegion* next
+    invariant(load_relaxed_u64(&pool.bytes_used) == 0)
     while region != NULL:
         next = region.next
         memory_unmap(region.mapping, POOL_REGION_PAGES * PAGE_BYTES)
@@ -133,4 +136,4 @@ cdef void pool_give(PagePool* pool, char* page) noexcept nogil:
     spin_lock(&pool.lock)
     push_free(pool, page)
     spin_unlock(&pool.lock)
-    add_relaxed_u64(&pool.bytes_used, 0 - <uint64_t> PAGE_BYTES)
+    add_release_u64(&pool.bytes_used, 0 - <uint64_t> PAGE_BYTES)     # the last look at the pool: see pool_close

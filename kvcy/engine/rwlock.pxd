@@ -54,6 +54,8 @@ cdef struct RWLock:
 # The contended paths of rwlock_read and rwlock_write.
 cdef void rwlock_read_slow(RWLock* lock, uint32_t word) noexcept nogil
 cdef void rwlock_write_slow(RWLock* lock) noexcept nogil
+# Waits a little for another thread; the longer the more often it was called with the same `turns`, 0 at first.
+cdef void back_off(uint32_t* turns) noexcept nogil
 # A leaf lock: spins, then yields. `word` is zero when free.
 cdef void spin_lock_slow(uint32_t* word) noexcept nogil
 

@@ -38,8 +38,7 @@ cdef enum:
     SLEEP_NS = 20000
 
 
-cdef inline void back_off(uint32_t* turns) noexcept nogil:
-    """Waits a little; the longer the more often it was called."""
+cdef void back_off(uint32_t* turns) noexcept nogil:
     if turns[0] < SPINS_MAX:
         cpu_relax()
     elif turns[0] < SPINS_MAX + YIELDS_MAX:

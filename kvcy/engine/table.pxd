@@ -18,7 +18,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from kvcy.engine.platform cimport invariant, likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32
 
 cdef enum:
-    TABLE_SLICED_ABOVE = 32768
+    TABLE_SLICED_ABOVE = 4096    # copying more at once takes over 100 us where page faults are slow
     TABLE_HINT_SLOTS = 8   # how many slots table_hint_handle looks at
 
 cdef struct Slot:          # as a 64-bit number it grows with bits, then handle; 0 is the empty slot

@@ -20,7 +20,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from kvcy.engine.memory cimport memory_array_free, memory_array_new
 from kvcy.engine.platform cimport invariant, store_relaxed_u32, store_relaxed_u64
-from kvcy.engine.quiet cimport Retired, quiet_retire_array
+from kvcy.engine.quiet cimport Retired, quiet_retire_array, quiet_retire_noted
 
 cdef enum:
     TABLE_HOMES_MIN = 8
@@ -28,6 +28,7 @@ cdef enum:
     TAIL_MIN = 8
     TAIL_MAX = 128
     SLICE_SLOTS = 64
+    ARRAY_BYTES_LIGHT = 1 << 20      # unmapping more than that is left to quiet_reclaim
     ARRAY_HEADER_BYTES = sizeof(Retired) + sizeof(Slot)
 
 cdef extern from *:
@@ -94,6 +95,9 @@ cdef void slots_retire(const Slots* slots) noexcept nogil:
         return
     note = <Retired*> (<char*> slots.at - ARRAY_HEADER_BYTES)
     invariant((slots.at - 1).handle == slots_total(slots))
+    if array_bytes(slots_total(slots)) > ARRAY_BYTES_LIGHT:
+        quiet_retire_noted(note, note, free_array, <void*> <size_t> slots_total(slots))
+        return
     quiet_retire_array(note, note, free_array, <void*> <size_t> slots_total(slots))
 
 

@@ -107,6 +107,7 @@ cdef class PoolProbe:
         self.pool.bytes_limit = limit_bytes
 
     def __dealloc__(self) -> None:
+        self.pool.bytes_used = 0                 # pages that a test did not give back
         pool_close(&self.pool)
 
     def take(self) -> int:

@@ -255,8 +255,15 @@ cdef class Race:
         self.keyspace.lru_ordered = True
 
     def __dealloc__(self) -> None:
-        keyspace_free(self.keyspace)
-        quiet_reclaim(<uint64_t> -1)
+        self.close()
+
+    def close(self) -> None:
+        """Free the keyspace, without the GIL: it may have to wait for threads that read without locks."""
+        if self.keyspace != NULL:
+            with nogil:
+                keyspace_free(self.keyspace)
+                quiet_reclaim(<uint64_t> -1)
+            self.keyspace = NULL
 
     def play(self, part: str, uint64_t seed, uint64_t turns) -> int:
         """Play `part` without the GIL; how often something was wrong."""
