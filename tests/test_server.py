@@ -239,3 +239,27 @@ def test_a_client_of_the_unix_socket_may_read_late(server: Server) -> None:
         for _ in range(200):
             assert len(client.read()) == 100_011
         assert client.read() == b"+PONG\r\n"
+
+
+def test_several_reactors_share_the_data() -> None:
+    with kvcy_server.running("--io-threads", "3") as server:
+        clients = [server.connect() for _ in range(12)]
+        for client in clients:
+            client.send(*[("INCR", "counter")] * 500, ("CONFIG", "GET", "io-threads"))
+        for client in clients:
+            for _ in range(500):
+                assert client.read().startswith(b":")
+            assert client.read() == b"*2\r\n$10\r\nio-threads\r\n$1\r\n3\r\n"
+        assert clients[0].run("GET", "counter") == b"$4\r\n6000\r\n"
+        assert server.stop() == 0
+        for client in clients:
+            assert client.read_all() == b""
+            client.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_other_signals_do_not_end_it(number: int) -> None:
+    with kvcy_server.running() as server, server.connect() as client:
+        server.process.send_signal(number)
+        assert client.run("PING") == b"+PONG\r\n"
+        assert server.stop() == 0
