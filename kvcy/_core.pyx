@@ -3,8 +3,8 @@
 
 A Store is a mapping of bytes to bytes over the same typed operations that the server uses, and safe from any number of
 threads. How it meets the GIL: a method tries the shard lock while it holds the GIL, and only if another thread has the
-lock does it let go of the GIL and wait (THE RULE OF ENGINE LOCKS, engine/rwlock.pxd). What may take long (a large value, a
-walk over all keys, flushing) runs without the GIL.
+lock does it let go of the GIL and wait (THE RULE OF ENGINE LOCKS, engine/rwlock.pxd). What may take long (storing a
+large value, flushing, a command) runs without the GIL.
 
 Limits: a key or value has at most 512 MB; the store is in memory only for now.
 """
@@ -30,7 +30,7 @@ from kvcy.engine.keyspace cimport (
 from kvcy.engine.platform cimport unlikely
 from kvcy.engine.quiet cimport quiet_reclaim, quiet_waiting
 from kvcy.engine.status cimport NO_MEMORY, NOT_FOUND, OK, TOO_LARGE, Status
-from kvcy.protocol.writer cimport Writer, writer_clear
+from kvcy.protocol.writer cimport writer_clear
 
 import os
 
@@ -229,7 +229,7 @@ cdef class Store:
         cdef object result = default
         cdef bint right_type = True
         self.check_open()
-        held = borrow(key, &name)
+        _held = borrow(key, &name)
         where = keyspace_key(self.keyspace, name.data, name.size)
         access = self.access(False)
         value.block = NULL
@@ -271,8 +271,8 @@ cdef class Store:
         cdef Status status
         cdef int64_t expire_ms = EXPIRE_NONE
         self.check_open()
-        held_key = borrow(key, &name)
-        held_value = borrow(value, &content)
+        _held_key = borrow(key, &name)
+        _held_value = borrow(value, &content)
         where = keyspace_key(self.keyspace, name.data, name.size)
         access = self.access(True)
         if ttl is not None:
@@ -296,7 +296,7 @@ cdef class Store:
         cdef Access access
         cdef bint there
         self.check_open()
-        held = borrow(key, &name)
+        _held = borrow(key, &name)
         where = keyspace_key(self.keyspace, name.data, name.size)
         access = self.access(True)
         self.lock(&where, True)
@@ -313,7 +313,7 @@ cdef class Store:
         cdef Status status
         cdef int64_t expire_ms = EXPIRE_NONE
         self.check_open()
-        held = borrow(key, &name)
+        _held = borrow(key, &name)
         where = keyspace_key(self.keyspace, name.data, name.size)
         access = self.access(True)
         if seconds is not None:
@@ -336,7 +336,7 @@ cdef class Store:
         cdef const Entry* entry
         cdef int64_t expire_ms = -1
         self.check_open()
-        held = borrow(key, &name)
+        _held = borrow(key, &name)
         where = keyspace_key(self.keyspace, name.data, name.size)
         access = self.access(False)
         self.lock(&where, False)
@@ -361,8 +361,8 @@ cdef class Store:
     def execute(self, *arguments):
         """Runs one command as a client of the server would send it: `store.execute(b"SET", b"k", b"v", b"NX")`.
 
-        Arguments may be bytes, str (as UTF-8), int or float. The reply comes as RESP3 clients show it: bytes, int, float, bool,
-        None, list, dict, set. Each call stands by itself: SELECT lasts for its own call only, and MULTI is refused.
+        Arguments may be bytes, str (as UTF-8), int or float. The reply comes as RESP3 clients show it: bytes, int,
+        float, bool, None, list, dict, set. Each call stands by itself: SELECT lasts for its own call only, and MULTI is refused.
 
         Raises:
             ReplyError: the command failed; the message is the server's.
@@ -415,7 +415,7 @@ cdef class Store:
         cdef Access access
         cdef bint there
         self.check_open()
-        held = borrow(key, &name)
+        _held = borrow(key, &name)
         where = keyspace_key(self.keyspace, name.data, name.size)
         access = self.access(False)
         self.lock(&where, False)
@@ -428,7 +428,7 @@ cdef class Store:
         return keyspace_count(self.keyspace, self.database)
 
     def __iter__(self):
-        """Iterates over the keys. Keys that are there all the time come exactly once, whatever else changes meanwhile."""
+        """Iterates over the keys: each that is there all the time comes exactly once, whatever else changes."""
         cdef uint64_t cursor = 0
         while True:
             self.check_open()

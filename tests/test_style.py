@@ -65,7 +65,6 @@ def test_mypy() -> None:
     assert run(sys.executable, "-m", "mypy", "--no-error-summary") == ""
 
 
-@pytest.mark.xfail(strict=False, reason="comments over 120 columns are being reflowed")
 def test_cython_lint() -> None:
     sources = source_files(".pyx", ".pxd") + source_files(".pyx", ".pxd", under=ROOT / "tests")
     assert run("cython-lint", *(relative(path) for path in sources)) == ""

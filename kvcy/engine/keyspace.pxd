@@ -34,7 +34,7 @@ cdef enum:                               # in place of an expiry in ms
 cdef struct Shard:
     RWLock lock
     uint32_t touch_count                 # atomic: claimed places in `touches`; may pass TOUCHES_MAX
-    uint64_t touches[14]                 # (database << 32 | handle) of reads under the shared lock, not yet in the LRU list
+    uint64_t touches[14]                 # (database << 32 | handle) of reads that are not yet in the LRU list
     Partition* partitions[16]            # by database; NULL until first used (read without the lock by prefetching)
     uint64_t counts[16]                  # keys, by database; written under the lock, read without
     uint64_t volatile_counts[16]         # of them, keys with an expiry
@@ -66,8 +66,7 @@ cdef struct Access:                      # who asks: the context handed to every
     int database
     bint exclusive                       # the shards are locked exclusively: expired entries are removed when met
     bint no_touch                        # CLIENT NO-TOUCH: leave access times alone
-    uint32_t expired_seen                # under a shared lock: expired entries were met (and hidden), or touches did not
-                                         # fit: after unlocking, call keyspace_settle for the keys concerned
+    uint32_t expired_seen                # expired entries met (and hidden) or touches lost: see keyspace_settle
     uint64_t hits                        # counted here, added to the keyspace's by whoever owns the Access
     uint64_t misses
 
@@ -133,7 +132,7 @@ cdef inline void shard_unlock(Keyspace* keyspace, uint32_t shard, bint exclusive
 # exclusive lock it is deleted, under a shared one access.expired_seen is raised.
 cdef Entry* keyspace_get(Access* access, const Key* key) noexcept nogil      # records the access, counts hit or miss
 cdef Entry* keyspace_peek(Access* access, const Key* key) noexcept nogil     # leaves no trace
-# What a read under the shared lock left undone for this key: deletes it if expired, else applies the touches. Takes the
+# What a read under the shared lock left undone for this key, when it raised access.expired_seen: deletes it if expired, else applies the touches. Takes the
 # shard's lock itself. REQUIRES: no shard lock held.
 cdef void keyspace_settle(Access* access, const Key* key) noexcept nogil
 # Seconds since the entry was last accessed.
@@ -167,13 +166,14 @@ cdef uint64_t keyspace_dirty(const Keyspace* keyspace) noexcept nogil
 cdef uint64_t keyspace_count(const Keyspace* keyspace, int database) noexcept nogil
 cdef uint64_t keyspace_count_volatile(const Keyspace* keyspace, int database) noexcept nogil
 
-# --- walking. A cursor is (shard << 32 | hash bits), 0 at the start and at the end: growth and deletion cannot make a walk
-# miss a key that was there all the time.
+# --- walking. A cursor is (shard << 32 | hash bits), 0 at the start and at the end: growth and deletion cannot make a
+# walk miss a key that was there all the time.
 ctypedef bint (*Visitor)(Access* access, const Entry* entry, void* context) noexcept nogil    # false stops after it
-# Visits at least one and about `count_max` slots of shard (cursor >> 32) from the cursor's bits on (all equal bits together);
-# returns the next cursor (the next shard's start at the end of one, 0 after the last). Visits no expired entry.
+# Visits at least one and about `count_max` slots of shard (cursor >> 32) from the cursor's bits on (all equal bits
+# together); returns the next cursor (the next shard's start at the end of one, 0 after the last). Visits no expired entry.
 # REQUIRES: that shard locked, shared or exclusive. `visit` may not change the keyspace.
-cdef uint64_t keyspace_walk(Access* access, uint64_t cursor, uint64_t count_max, Visitor visit, void* context) noexcept nogil
+cdef uint64_t keyspace_walk(Access* access, uint64_t cursor, uint64_t count_max, Visitor visit,
+                            void* context) noexcept nogil
 # A random live entry of shard `shard` chosen by `random`, or NULL when the shard has none. REQUIRES: it is locked.
 cdef Entry* keyspace_random_in(Access* access, uint32_t shard, uint64_t random) noexcept nogil
 

@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy, memset
 from kvcy.engine.block cimport block_bytes_total, block_new, block_release, block_reserve
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_INLINE_MAX, ENTRY_VALUE_APART, TYPE_STRING, entry_expire_ms, entry_flags,
-    entry_key, entry_type, entry_value, entry_value_block)
+    entry_type, entry_value, entry_value_block)
 from kvcy.engine.arena cimport arena_at, arena_hint
 from kvcy.engine.lru cimport lru_touch
 from kvcy.engine.pages cimport pool_close, pool_init
@@ -185,7 +185,7 @@ cdef void keyspace_prefetch_entry(const Keyspace* keyspace, int database, const 
     slot = table_hint(&partition.table, key.bits)
     if slot == NULL:
         return
-    for i in range(8):               # near enough; the array ends with an empty slot
+    for _ in range(8):               # near enough; the array ends with an empty slot
         handle = load_acquire_u32(&slot.handle)
         if handle == 0 or load_relaxed_u32(&slot.bits) > key.bits:
             return

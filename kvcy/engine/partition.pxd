@@ -39,7 +39,7 @@ cdef Partition* partition_new(PagePool* pool) noexcept nogil        # NULL: no m
 cdef void partition_free(Partition* partition) noexcept nogil       # at once; REQUIRES: nobody else can see it
 # Adds an entry for a key that is not there. False (and no change) when there is no memory.
 cdef bint partition_add(Partition* partition, uint32_t bits, const EntryPlan* plan) noexcept nogil
-# Makes the slot's entry what the plan says (same key), in place if it fits. False (and no change) when there is no memory.
+# Makes the slot's entry what the plan says (same key), in place if it fits. False (no change) when there is no memory.
 cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* plan) noexcept nogil
 # Takes the entry out and frees it.
 cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil

@@ -1,8 +1,8 @@
 # cython: language_level=3
 """WATCH, as a session sees it: over the keyspace's shards and locks.
 
-A mutation of a watched key raises Watcher.dirty. A watched key that has expired counts as changed, whether or not it has
-been removed yet; a key that had expired before it was watched is simply a missing key (as in Redis).
+A mutation of a watched key raises Watcher.dirty. A watched key that has expired counts as changed, whether or not it
+has been removed yet; a key that had expired before it was watched is simply a missing key (as in Redis).
 """
 from kvcy.engine.keyspace cimport Access, Key, Keyspace, ShardSet
 from kvcy.engine.watchlist cimport Watcher

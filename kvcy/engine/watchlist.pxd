@@ -1,8 +1,9 @@
 # cython: language_level=3
 """The watched keys of one shard, and who watches them: the part of WATCH that mutations call.
 
-A shard has a list of Watched keys; each has a list of Watches, one a client; a client's Watcher holds its own Watches in
-a second list. REQUIRES for all calls: the shard's lock, exclusively. A Watcher's own list belongs to the client's thread.
+A shard has a list of Watched keys; each has a list of Watches, one a client; a client's Watcher holds its own Watches
+in a second list. REQUIRES for all calls: the shard's lock, exclusively. A Watcher's own list belongs to the client's
+thread.
 """
 from libc.stdint cimport uint32_t
 

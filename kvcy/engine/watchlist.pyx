@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""The watched keys of one shard: see watchlist.pxd. Lists are short (what clients watch at one time), so they are walked."""
+"""The watched keys of one shard: see watchlist.pxd. Lists are short (what clients watch at a time): they are walked."""
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 

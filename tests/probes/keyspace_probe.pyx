@@ -12,9 +12,9 @@ from kvcy.engine.keyspace cimport (
     keyspace_dirty, keyspace_entry_bytes, keyspace_expire_at, keyspace_flush, keyspace_free, keyspace_get,
     keyspace_idle_s, keyspace_key, keyspace_memory_bytes, keyspace_new, keyspace_peek, keyspace_prefetch_entry,
     keyspace_prefetch_slot, keyspace_put, keyspace_random_in, keyspace_rename, keyspace_settle, keyspace_splice,
-    keyspace_swap, keyspace_upkeep, keyspace_walk, shards_add, shards_add_all, shards_clear, shards_lock, shards_try_lock,
-    shards_unlock)
-from kvcy.engine.partition cimport Partition, partition_entry
+    keyspace_swap, keyspace_upkeep, keyspace_walk, shards_add, shards_add_all, shards_clear, shards_lock,
+    shards_try_lock, shards_unlock)
+from kvcy.engine.partition cimport Partition
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.status cimport Status
 from kvcy.engine.watch cimport watch_add, watch_broken, watch_clear
