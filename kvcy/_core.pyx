@@ -362,7 +362,8 @@ cdef class Store:
         """Runs one command as a client of the server would send it: `store.execute(b"SET", b"k", b"v", b"NX")`.
 
         Arguments may be bytes, str (as UTF-8), int or float. The reply comes as RESP3 clients show it: bytes, int,
-        float, bool, None, list, dict, set. Each call stands by itself: SELECT lasts for its own call only, and MULTI is refused.
+        float, bool, None, list, dict, set. Each call stands by itself: SELECT lasts for its own call only, and MULTI is
+        refused.
 
         Raises:
             ReplyError: the command failed; the message is the server's.

@@ -132,8 +132,8 @@ cdef inline void shard_unlock(Keyspace* keyspace, uint32_t shard, bint exclusive
 # exclusive lock it is deleted, under a shared one access.expired_seen is raised.
 cdef Entry* keyspace_get(Access* access, const Key* key) noexcept nogil      # records the access, counts hit or miss
 cdef Entry* keyspace_peek(Access* access, const Key* key) noexcept nogil     # leaves no trace
-# What a read under the shared lock left undone for this key, when it raised access.expired_seen: deletes it if expired, else applies the touches. Takes the
-# shard's lock itself. REQUIRES: no shard lock held.
+# What a read under the shared lock left undone for this key, when it raised access.expired_seen: deletes it if expired,
+# else applies the touches. Takes the shard's lock itself. REQUIRES: no shard lock held.
 cdef void keyspace_settle(Access* access, const Key* key) noexcept nogil
 # Seconds since the entry was last accessed.
 cdef int64_t keyspace_idle_s(const Access* access, const Entry* entry) noexcept nogil
@@ -170,7 +170,8 @@ cdef uint64_t keyspace_count_volatile(const Keyspace* keyspace, int database) no
 # walk miss a key that was there all the time.
 ctypedef bint (*Visitor)(Access* access, const Entry* entry, void* context) noexcept nogil    # false stops after it
 # Visits at least one and about `count_max` slots of shard (cursor >> 32) from the cursor's bits on (all equal bits
-# together); returns the next cursor (the next shard's start at the end of one, 0 after the last). Visits no expired entry.
+# together); returns the next cursor (the next shard's start at the end of one, 0 after the last). Visits no expired
+# entry.
 # REQUIRES: that shard locked, shared or exclusive. `visit` may not change the keyspace.
 cdef uint64_t keyspace_walk(Access* access, uint64_t cursor, uint64_t count_max, Visitor visit,
                             void* context) noexcept nogil

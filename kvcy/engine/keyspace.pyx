@@ -179,7 +179,7 @@ cdef void keyspace_prefetch_entry(const Keyspace* keyspace, int database, const 
     cdef const Partition* partition = load_partition(&keyspace.shards[key.shard].partitions[database])
     cdef const Slot* slot
     cdef const char* cell
-    cdef uint32_t handle, i
+    cdef uint32_t handle
     if partition == NULL:
         return
     slot = table_hint(&partition.table, key.bits)

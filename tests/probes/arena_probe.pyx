@@ -55,7 +55,7 @@ cdef class ArenaProbe:
         cdef char* at = <char*> arena_at(&self.arena, handle)
         cdef size_t i
         cdef const char* source = data
-        for i in range(len(data)):
+        for i in range(<size_t> len(data)):
             at[i] = source[i]
 
     def read(self, uint32_t handle, size_t size) -> bytes:

@@ -151,7 +151,7 @@ cdef class Load:
 
     def slow_at(self):
         """Which keys the first slow operations set."""
-        return [self.slow_keys[n] for n in range(min(self.slow, SLOW_MAX))]
+        return [self.slow_keys[n] for n in range(min(self.slow, <uint64_t> SLOW_MAX))]
 
     def get(self, uint64_t keys, uint64_t count):
         """`count` reads of keys in scattered order; how many were found."""

@@ -11,5 +11,5 @@ def hash_of(uint64_t k0, uint64_t k1, bytes data, size_t offset=0) -> int:
     cdef const char* start = data
     key.k0 = k0
     key.k1 = k1
-    assert offset <= len(data)
+    assert offset <= <size_t> len(data)
     return siphash13(&key, start + offset, len(data) - offset)
