@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Upkeep: what the engine leaves to be done off the hot path, in a thread that sleeps in between.
 
-Frees what was replaced once all threads have passed a quiet point, goes on with growth in slices, gives back memory.
+Frees what was replaced once all threads have passed a quiet point, goes on with growth in slices, gives back memory. The
+process's malloc is told to give large blocks and the top of its heap back to the system as soon as they are free.
 """
 from libc.stdint cimport int64_t, uint64_t
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
@@ -21,10 +22,27 @@ cdef extern from "<poll.h>" nogil:
     int poll(pollfd* fds, unsigned long count, int timeout_ms)
     short POLLIN
 
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #ifdef __GLIBC__
+    #include <malloc.h>
+    /* Both are fixed thresholds once set. Left alone, glibc raises them to the largest block ever freed and then keeps
+       as much. */
+    static void kvcy_return_memory_early(void) {
+        mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+        mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+    }
+    #else
+    static void kvcy_return_memory_early(void) {}
+    #endif
+    """
+    void return_memory_early "kvcy_return_memory_early"() nogil
+
 cdef enum:
     PAUSE_MS = 100
     BUSY_PAUSE_MS = 1            # while there is more to do
-    SLICES = 4
+    SLICES = 32
     RECLAIM_MAX = 64
 
 
@@ -45,6 +63,7 @@ cdef class Upkeep:
 
     def run(self) -> None:
         """Returns when stopped."""
+        return_memory_early()
         with nogil:
             self.work()
 
