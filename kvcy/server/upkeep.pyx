@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Upkeep: what the engine leaves to be done off the hot path, in a thread that sleeps in between.
 
-Frees what was replaced once all threads have passed a quiet point, goes on with growth in slices, gives back memory. The
-process's malloc is told to give large blocks and the top of its heap back to the system as soon as they are free.
+Frees what was replaced once all threads have passed a quiet point, goes on with growth in slices, gives back memory.
+The process's malloc is told to give large blocks and the top of its heap back to the system as soon as they are free.
 """
 from libc.stdint cimport int64_t, uint64_t
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
