@@ -3,7 +3,8 @@
 from libc.stdint cimport uint64_t
 
 from kvcy.commands.types cimport Executor, Service, Session
-from kvcy.engine.keyspace cimport Access, Key, Keyspace
+from kvcy.engine.keyspace cimport Access
+from kvcy.engine.shards cimport Key, Keyspace
 
 cdef class Store:
     cdef Keyspace* keyspace          # owned

@@ -23,10 +23,11 @@ from kvcy.engine.block cimport Block, Bytes, block_release, block_retain
 from kvcy.engine.entry cimport TYPE_STRING, Entry, entry_expire_ms, entry_key, entry_type, entry_value
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
-    DATABASES_MAX, EXPIRE_NONE, SHARDS_MAX, ShardSet, keyspace_count, keyspace_delete, keyspace_expire_at,
-    keyspace_flush, keyspace_free, keyspace_get, keyspace_key, keyspace_memory_bytes, keyspace_new, keyspace_peek,
-    keyspace_put, keyspace_settle, keyspace_walk, shard_lock, shard_try_lock, shard_unlock, shards_add_all,
-    shards_clear, shards_lock, shards_unlock)
+    EXPIRE_NONE, keyspace_delete, keyspace_expire_at, keyspace_get, keyspace_peek, keyspace_put, keyspace_settle)
+from kvcy.engine.shards cimport (
+    DATABASES_MAX, SHARDS_MAX, ShardSet, keyspace_free, keyspace_key, keyspace_memory_bytes, keyspace_new, shard_lock,
+    shard_try_lock, shard_unlock, shards_add_all, shards_clear, shards_lock, shards_unlock)
+from kvcy.engine.whole cimport keyspace_count, keyspace_flush, keyspace_walk
 from kvcy.engine.platform cimport unlikely
 from kvcy.engine.quiet cimport quiet_reclaim, quiet_waiting
 from kvcy.engine.status cimport NO_MEMORY, NOT_FOUND, OK, TOO_LARGE, Status

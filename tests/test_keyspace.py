@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -255,9 +258,20 @@ def test_random_keys_come_from_the_shard() -> None:
     names = {b"%d" % i for i in range(100)}
     for name in names:
         keys.put(name, b"")
-    drawn = {keys.random(0, i * 42_949_673) for i in range(100)}
-    assert drawn <= names
-    assert len(drawn) > 30
+    source = random.Random(1)
+    drawn = Counter(keys.random(0, source.getrandbits(64)) for _ in range(10_000))
+    assert drawn.keys() == names
+    assert min(drawn.values()) > 50
+
+
+def test_a_random_key_is_found_among_many_that_expired() -> None:
+    """More places are empty or expired than are drawn at random."""
+    keys = Keys(1)
+    for i in range(50_000):
+        keys.put(b"%d" % i, b"", keys.now_ms + 1)
+    keys.put(b"here", b"")
+    keys.now_ms += 1
+    assert {keys.random(0, i << 57) for i in range(100)} == {b"here"}
 
 
 def test_prefetching_touches_nothing() -> None:

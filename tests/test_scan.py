@@ -241,8 +241,9 @@ def test_what_stays_is_returned_whatever_comes_and_goes(
 
 
 def test_random_keys_are_spread(runner: Runner) -> None:
-    """Each of 20 keys comes up in 2000 draws (the chance that a fair draw misses one is below 10^-42)."""
+    """Each of 20 keys comes up about as often in 2000 draws (a fair one has 40 of 100 once in 10^10 runs)."""
     names = numbered(20)
     fill(runner, names)
     replies = Counter(runner.run([[b"RANDOMKEY"]] * 2000))
     assert replies.keys() == {b"$%d\r\n%s\r\n" % (len(name), name) for name in names}
+    assert min(replies.values()) >= 40

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(900)  # linters over everything, on a busy mach
 FILE_LINES_MAX = 450
 FUNCTION_LINES_MAX = 70
 # Files that are over the limit for a reason, with their own limit.
-LONG_FILES: dict[str, int] = {"kvcy/engine/keyspace.pyx": 760, "kvcy/_core.pyx": 560}
+LONG_FILES: dict[str, int] = {"kvcy/_core.pyx": 560}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 Compilations = dict[Path, Future[str]]

@@ -17,7 +17,7 @@ from kvcy.commands.types cimport (
     Call, Executor, Row, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.keyspace cimport keyspace_memory_bytes
+from kvcy.engine.shards cimport keyspace_memory_bytes
 from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64
 from kvcy.protocol.writer cimport write_error_part, write_simple
 

@@ -13,7 +13,8 @@ from kvcy.commands.types cimport (
     Call, Continuation, Deferred, Discard, Executor, Handler, Row, RowFlag, RowStats, Service, Session, Step,
 )
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.keyspace cimport Access, Key, Keyspace, ShardSet
+from kvcy.engine.keyspace cimport Access
+from kvcy.engine.shards cimport Key, Keyspace, ShardSet
 from kvcy.protocol.writer cimport Writer
 
 cdef void call_continue(Call* call, Step step, Discard discard, void* state) noexcept nogil    # see types.pxd

@@ -21,7 +21,7 @@ from kvcy.commands.types cimport (
     SESSION_REPLY_SKIP_NEXT, Call, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.keyspace cimport DATABASES_MAX
+from kvcy.engine.shards cimport DATABASES_MAX
 from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32
 from kvcy.protocol.writer cimport (
     format_int, write_array, write_bulk, write_bulk_text, write_error, write_int, write_map, write_ok, write_simple,

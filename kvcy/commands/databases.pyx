@@ -8,7 +8,8 @@ from libc.stdint cimport INT32_MAX, INT32_MIN, int64_t
 from kvcy.commands.call cimport Call, arg_int, arg_is, reply_syntax_error
 from kvcy.commands.registry cimport bind
 from kvcy.commands.rows import Row
-from kvcy.engine.keyspace cimport DATABASES_MAX, keyspace_count, keyspace_flush, keyspace_swap
+from kvcy.engine.shards cimport DATABASES_MAX
+from kvcy.engine.whole cimport keyspace_count, keyspace_flush, keyspace_swap
 from kvcy.protocol.writer cimport write_error, write_int, write_ok
 
 ROWS = (

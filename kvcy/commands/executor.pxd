@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t
 from kvcy.commands.types cimport Call, Executor, Prepared, Row, Service, Session
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.keyspace cimport Keyspace, ShardSet
+from kvcy.engine.shards cimport Keyspace, ShardSet
 
 # Registered with the service until executor_free. NULL: no memory. REQUIRES: the registry is loaded.
 cdef Executor* executor_new(Keyspace* keyspace, Service* service) noexcept nogil

@@ -31,10 +31,10 @@ from kvcy.commands.types cimport (
     SESSION_REPLY_SKIP_NEXT, WRITE, Call, Executor, Prepared, Row, RowStats, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.keyspace cimport (
-    Key, Keyspace, ShardSet, keyspace_key, keyspace_prefetch_entry, keyspace_prefetch_slot, keyspace_settle, shard_lock,
-    shard_unlock, shards_add, shards_add_all, shards_clear, shards_lock, shards_unlock,
-)
+from kvcy.engine.keyspace cimport keyspace_settle
+from kvcy.engine.shards cimport (
+    Key, Keyspace, ShardSet, keyspace_key, keyspace_prefetch_entry, keyspace_prefetch_slot, shard_lock, shard_unlock,
+    shards_add, shards_add_all, shards_clear, shards_lock, shards_unlock)
 from kvcy.engine.platform cimport (
     add_relaxed_u64, likely, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely,
 )

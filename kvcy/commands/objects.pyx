@@ -12,9 +12,9 @@ from kvcy.commands.registry cimport bind
 from kvcy.commands.rows import Row
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport ENTRY_EDITED, Entry, entry_flags, entry_value
-from kvcy.engine.keyspace cimport (
-    DATABASES_MAX, keyspace_count, keyspace_entry_bytes, keyspace_idle_s, keyspace_memory_bytes, keyspace_peek,
-)
+from kvcy.engine.keyspace cimport keyspace_entry_bytes, keyspace_idle_s, keyspace_peek
+from kvcy.engine.shards cimport DATABASES_MAX, keyspace_memory_bytes
+from kvcy.engine.whole cimport keyspace_count
 from kvcy.protocol.writer cimport (
     Writer, write_array, write_bulk_text, write_double, write_error, write_int, write_map, write_null, write_ok,
     write_simple,

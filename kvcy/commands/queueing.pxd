@@ -1,7 +1,7 @@
 # cython: language_level=3
 """What MULTI keeps: the queue of a session's transaction, and its end."""
 from kvcy.commands.types cimport Call, Session, Transaction
-from kvcy.engine.keyspace cimport Keyspace
+from kvcy.engine.shards cimport Keyspace
 
 # MULTI: begins a transaction. False: no memory. REQUIRES: none is under way.
 cdef bint transaction_begin(Session* session) noexcept nogil

@@ -11,7 +11,7 @@ from kvcy.commands.types cimport (
     SESSION_MULTI, SESSION_MULTI_FAILED, Call, Deferred, Session, Transaction,
 )
 from kvcy.engine.block cimport block_release
-from kvcy.engine.keyspace cimport Keyspace
+from kvcy.engine.shards cimport Keyspace
 from kvcy.engine.platform cimport store_relaxed_u32
 from kvcy.engine.watch cimport watch_clear
 

@@ -11,8 +11,7 @@ from kvcy.commands.strings cimport reply_refused
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport TYPE_STRING, Entry, entry_type, entry_value
 from kvcy.engine.keyspace cimport (
-    EXPIRE_NONE, VALUE_BYTES_MAX, keyspace_get, keyspace_peek, keyspace_put, keyspace_splice,
-)
+    EXPIRE_NONE, VALUE_BYTES_MAX, keyspace_get, keyspace_peek, keyspace_put, keyspace_splice)
 from kvcy.engine.status cimport OK, TOO_LARGE, WRONG_TYPE, Status
 from kvcy.protocol.writer cimport write_bulk, write_error, write_int, write_value_part
 

@@ -28,9 +28,9 @@ from kvcy.commands.registry cimport bind
 from kvcy.commands.rows import Row
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry, entry_key, entry_type
-from kvcy.engine.keyspace cimport (
-    Access, Key, keyspace_key, keyspace_peek, keyspace_random_in, keyspace_walk, shard_lock, shard_unlock,
-)
+from kvcy.engine.keyspace cimport Access, keyspace_peek
+from kvcy.engine.shards cimport Key, keyspace_key, shard_lock, shard_unlock
+from kvcy.engine.whole cimport keyspace_random_in, keyspace_walk
 from kvcy.engine.memory cimport memory_free, memory_new
 from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u64
 from kvcy.protocol.writer cimport write_array, write_bulk, write_bulk_int, write_error, write_null

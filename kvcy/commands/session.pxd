@@ -38,7 +38,7 @@ from kvcy.commands.types cimport (
     Wake,
 )
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.keyspace cimport Keyspace
+from kvcy.engine.shards cimport Keyspace
 
 # A session with the next id; authenticated when no password is required. Not yet in the registry (clients_add).
 # NULL: no memory.

@@ -17,7 +17,7 @@ from kvcy.commands.types cimport (
     SESSION_REPLY_SKIP, Call, Executor, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.keyspace cimport Keyspace
+from kvcy.engine.shards cimport Keyspace
 from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32
 from kvcy.protocol.parser cimport parser_close, parser_fill_room, parser_filled, parser_init
 from kvcy.protocol.writer cimport write_raw

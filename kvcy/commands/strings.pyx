@@ -20,8 +20,7 @@ from kvcy.commands.registry cimport bind
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport TYPE_STRING, Entry, entry_expire_ms, entry_type, entry_value
 from kvcy.engine.keyspace cimport (
-    EXPIRE_KEEP, EXPIRE_NONE, keyspace_delete, keyspace_expire_at, keyspace_get, keyspace_peek, keyspace_put,
-)
+    EXPIRE_KEEP, EXPIRE_NONE, keyspace_delete, keyspace_expire_at, keyspace_get, keyspace_peek, keyspace_put)
 from kvcy.engine.platform cimport likely
 from kvcy.engine.status cimport OK, TOO_LARGE, WRONG_TYPE, Status
 from kvcy.protocol.writer cimport (

@@ -25,9 +25,7 @@ from kvcy.commands.types cimport (
     Call, Deferred, Executor, Session, Transaction,
 )
 from kvcy.engine.block cimport Block, block_new
-from kvcy.engine.keyspace cimport (
-    Keyspace, ShardSet, shard_lock, shard_unlock, shards_clear, shards_lock, shards_unlock,
-)
+from kvcy.engine.shards cimport Keyspace, ShardSet, shard_lock, shard_unlock, shards_clear, shards_lock, shards_unlock
 from kvcy.engine.platform cimport load_relaxed_u32
 from kvcy.engine.watch cimport watch_add, watch_broken, watch_shards
 from kvcy.protocol.writer cimport (

@@ -12,7 +12,8 @@ executor, service, clients) cimport them and are where users cimport them from. 
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from kvcy.engine.block cimport Block, Bytes
-from kvcy.engine.keyspace cimport Access, Key, Keyspace, ShardSet
+from kvcy.engine.keyspace cimport Access
+from kvcy.engine.shards cimport Key, Keyspace, ShardSet
 from kvcy.engine.rwlock cimport RWLock
 from kvcy.engine.watch cimport Watcher
 from kvcy.protocol.parser cimport Arguments, Parser

@@ -53,6 +53,9 @@ cdef inline int64_t entry_expire_ms(const Entry* entry) noexcept nogil:
         return (<const int64_t*> (entry + 1))[0]
     return 0
 
+cdef inline bint entry_expired(const Entry* entry, int64_t now_ms) noexcept nogil:
+    return ((entry.meta >> 28) & ENTRY_EXPIRES) != 0 and (<const int64_t*> (entry + 1))[0] <= now_ms
+
 cdef inline const char* entry_payload(const Entry* entry) noexcept nogil:
     """Where the key bytes start: after the optional fields."""
     cdef uint32_t flags = entry.meta >> 28

@@ -1,208 +1,29 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""Shards, their locks, and the typed operations: see keyspace.pxd.
+"""The typed operations: see keyspace.pxd.
 
-Where things are: life, locks, prefetching, reading, changing, the whole keyspace, walking, upkeep - in this order.
-A mutation is: make sure it can be done (partition, table, cell, blocks), then `changed` - the one point where it is
-counted, shown to watchers, and will be logged - then apply. An expired entry that is met under an exclusive lock is
-removed by `expire_slot`, which is a mutation like any other.
+A mutation makes sure that it can be done (partition, table, cell, blocks), applies, and passes `changed`. An expired
+entry that is met under an exclusive lock is removed by `expire_slot`, which is a mutation like any other.
 """
-from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
-from kvcy.engine.block cimport block_bytes_total, block_new, block_release, block_reserve
+from kvcy.engine.arena cimport arena_at
+from kvcy.engine.block cimport Block, block_new, block_release, block_reserve
 from kvcy.engine.entry cimport (
-    ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_INLINE_MAX, ENTRY_VALUE_APART, TYPE_STRING, entry_expire_ms, entry_flags,
-    entry_type, entry_value, entry_value_block)
-from kvcy.engine.arena cimport arena_at, arena_hint
+    ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_INLINE_MAX, ENTRY_VALUE_APART, TYPE_STRING, entry_expire_ms, entry_expired,
+    entry_flags, entry_type, entry_value, entry_value_block)
 from kvcy.engine.lru cimport lru_touch
-from kvcy.engine.pages cimport pool_close, pool_init
 from kvcy.engine.partition cimport (
-    EntryPlan, partition_add, partition_compact, partition_entry, partition_entry_bytes, partition_find, partition_free,
-    partition_list, partition_new, partition_remove, partition_replace)
+    EntryPlan, Partition, partition_add, partition_entry, partition_entry_bytes, partition_find, partition_list,
+    partition_new, partition_remove, partition_replace)
 from kvcy.engine.platform cimport (
-    add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_acquire_u64, load_relaxed_u32,
-    load_relaxed_u64, prefetch, store_relaxed_u32, store_relaxed_u64, unlikely)
-from kvcy.engine.quiet cimport quiet_reclaim, quiet_retire_noted
-from kvcy.engine.rwlock cimport back_off
-from kvcy.engine.status cimport EXISTS, NO_MEMORY, NOT_FOUND, OK, TOO_LARGE
-from kvcy.engine.table cimport Slot, table_bytes, table_from, table_hint, table_migrate
+    add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_relaxed_u32, store_relaxed_u32,
+    store_relaxed_u64, unlikely)
+from kvcy.engine.shards cimport TOUCHES_MAX, Shard, shard_lock, shard_unlock, store_partition
+from kvcy.engine.status cimport EXISTS, NOT_FOUND, NO_MEMORY, OK, TOO_LARGE
+from kvcy.engine.table cimport Slot
 from kvcy.engine.watchlist cimport watchlist_touch
 
-cdef extern from "<stdlib.h>" nogil:
-    void* aligned_alloc(size_t alignment, size_t size)
-
-cdef extern from *:
-    """
-    #define KVCY_LOAD_POINTER(p)      __atomic_load_n((p), __ATOMIC_ACQUIRE)
-    #define KVCY_STORE_POINTER(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-    """
-    Partition* load_partition "KVCY_LOAD_POINTER"(Partition* const*) nogil
-    void store_partition "KVCY_STORE_POINTER"(Partition**, Partition*) nogil
-
-
-# --- life
-
-cdef Keyspace* keyspace_new(uint32_t shard_count, const HashKey* hash_key) noexcept nogil:
-    cdef Keyspace* keyspace
-    cdef uint32_t i
-    invariant(0 < shard_count <= SHARDS_MAX and shard_count & (shard_count - 1) == 0)
-    keyspace = <Keyspace*> calloc(1, sizeof(Keyspace))
-    if keyspace == NULL:
-        return NULL
-    keyspace.shards = <Shard*> aligned_alloc(64, (shard_count * sizeof(Shard) + 63) & ~<size_t> 63)
-    if keyspace.shards == NULL:
-        free(keyspace)
-        return NULL
-    memset(keyspace.shards, 0, shard_count * sizeof(Shard))
-    keyspace.hash_key = hash_key[0]
-    keyspace.shard_count = shard_count
-    keyspace.shard_bits = 0
-    for i in range(1, 11):
-        if shard_count == <uint32_t> 1 << i:
-            keyspace.shard_bits = i
-    pool_init(&keyspace.pool)
-    return keyspace
-
-
-cdef void keyspace_free(Keyspace* keyspace) noexcept nogil:
-    cdef uint32_t turns = 0
-    cdef uint32_t i
-    cdef int database
-    for i in range(keyspace.shard_count):
-        invariant(keyspace.shards[i].watched == NULL)
-        for database in range(DATABASES_MAX):
-            if keyspace.shards[i].partitions[database] != NULL:
-                partition_free(keyspace.shards[i].partitions[database])
-    # Detached partitions still use the pool: until other stores' threads have passed and all have been freed.
-    while load_acquire_u64(&keyspace.pool.bytes_used) != 0:
-        if quiet_reclaim(1 << 20) == 0:
-            back_off(&turns)
-    pool_close(&keyspace.pool)
-    free(keyspace.shards)
-    free(keyspace)
-
-
-cdef uint64_t keyspace_memory_bytes(Keyspace* keyspace) noexcept nogil:
-    cdef uint64_t total = keyspace.shard_count * sizeof(Shard) + block_bytes_total()
-    cdef const Partition* partition
-    cdef uint32_t i
-    cdef int database
-    for i in range(keyspace.shard_count):
-        shard_lock(keyspace, i, False)
-        for database in range(DATABASES_MAX):
-            partition = keyspace.shards[i].partitions[database]
-            if partition != NULL:
-                total += sizeof(Partition) + partition.arena.page_bytes + table_bytes(&partition.table)
-        shard_unlock(keyspace, i, False)
-    return total
-
-
-# --- locks
-
-cdef void shard_apply_touches(Shard* shard) noexcept nogil:
-    """Moves what was read since the last exclusive lock to the head of its list. REQUIRES: the exclusive lock."""
-    cdef uint32_t count = min(shard.touch_count, <uint32_t> TOUCHES_MAX)
-    cdef uint32_t i, handle
-    cdef Partition* partition
-    cdef Entry* entry
-    for i in range(count):
-        handle = <uint32_t> shard.touches[i]
-        partition = shard.partitions[shard.touches[i] >> 32]
-        entry = <Entry*> arena_at(&partition.arena, handle)
-        lru_touch(partition_list(partition, entry), &partition.arena, handle)
-    shard.touch_count = 0
-
-
-cdef void shards_clear(ShardSet* set) noexcept nogil:
-    memset(set, 0, sizeof(ShardSet))
-
-
-cdef void shards_add(ShardSet* set, uint32_t shard) noexcept nogil:
-    cdef uint64_t bit = <uint64_t> 1 << (shard & 63)
-    if not set.words[shard >> 6] & bit:
-        set.words[shard >> 6] |= bit
-        set.count += 1
-        set.only = shard
-
-
-cdef void shards_add_all(ShardSet* set, const Keyspace* keyspace) noexcept nogil:
-    cdef uint32_t i
-    for i in range(keyspace.shard_count):
-        shards_add(set, i)
-
-
-cdef bint shards_has(const ShardSet* set, uint32_t shard) noexcept nogil:
-    return set.words[shard >> 6] >> (shard & 63) & 1
-
-
-cdef void shards_lock(Keyspace* keyspace, const ShardSet* set, bint exclusive) noexcept nogil:
-    cdef uint32_t i
-    if set.count == 1:
-        shard_lock(keyspace, set.only, exclusive)
-        return
-    for i in range(keyspace.shard_count):
-        if shards_has(set, i):
-            shard_lock(keyspace, i, exclusive)
-
-
-cdef bint shards_try_lock(Keyspace* keyspace, const ShardSet* set, bint exclusive) noexcept nogil:
-    cdef uint32_t i
-    for i in range(keyspace.shard_count):
-        if shards_has(set, i) and not shard_try_lock(keyspace, i, exclusive):
-            while i:
-                i -= 1
-                if shards_has(set, i):
-                    shard_unlock(keyspace, i, exclusive)
-            return False
-    return True
-
-
-cdef void shards_unlock(Keyspace* keyspace, const ShardSet* set, bint exclusive) noexcept nogil:
-    cdef uint32_t i
-    if set.count == 1:
-        shard_unlock(keyspace, set.only, exclusive)
-        return
-    for i in range(keyspace.shard_count):
-        if shards_has(set, i):
-            shard_unlock(keyspace, i, exclusive)
-
-
-# --- prefetching
-
-cdef void keyspace_prefetch_slot(const Keyspace* keyspace, int database, const Key* key) noexcept nogil:
-    cdef const Partition* partition = load_partition(&keyspace.shards[key.shard].partitions[database])
-    if partition != NULL:
-        prefetch(table_hint(&partition.table, key.bits))
-
-
-cdef void keyspace_prefetch_entry(const Keyspace* keyspace, int database, const Key* key) noexcept nogil:
-    cdef const Partition* partition = load_partition(&keyspace.shards[key.shard].partitions[database])
-    cdef const Slot* slot
-    cdef const char* cell
-    cdef uint32_t handle
-    if partition == NULL:
-        return
-    slot = table_hint(&partition.table, key.bits)
-    if slot == NULL:
-        return
-    for _ in range(8):               # near enough; the array ends with an empty slot
-        handle = load_acquire_u32(&slot.handle)
-        if handle == 0 or load_relaxed_u32(&slot.bits) > key.bits:
-            return
-        if load_relaxed_u32(&slot.bits) == key.bits:
-            cell = <const char*> arena_hint(&partition.arena, handle)
-            if cell != NULL:
-                prefetch(cell)
-                prefetch(cell + 64)
-            return
-        slot += 1
-
-
 # --- reading
-
-cdef inline bint entry_expired(const Entry* entry, int64_t now_ms) noexcept nogil:
-    return (entry_flags(entry) & ENTRY_EXPIRES) != 0 and entry_expire_ms(entry) <= now_ms
-
 
 cdef inline Slot* find_live(Access* access, Partition* partition, const Key* key) noexcept nogil:
     """The key's slot, or NULL when it is missing or expired (then removed, or noted for keyspace_settle)."""
@@ -306,7 +127,7 @@ cdef uint64_t keyspace_entry_bytes(Access* access, const Key* key) noexcept nogi
 # --- changing
 
 cdef inline void changed(Access* access, int database, const Key* key) noexcept nogil:
-    """The single point every mutation of a key passes before it is applied."""
+    """The single point every mutation of a key passes, under the lock it was or will be applied under."""
     cdef Shard* shard = &access.keyspace.shards[key.shard]
     invariant(access.exclusive)
     store_relaxed_u64(&shard.dirty, shard.dirty + 1)
@@ -441,7 +262,6 @@ cdef Status keyspace_copy(Access* access, const Key* source, const Key* target, 
     cdef Partition* partition
     cdef Slot* slot
     cdef EntryPlan plan
-    cdef Status status
     if entry == NULL:
         return NOT_FOUND
     plan_from(&plan, entry)
@@ -453,8 +273,7 @@ cdef Status keyspace_copy(Access* access, const Key* source, const Key* target, 
     access.database = database
     if slot != NULL and not replace:
         return EXISTS
-    status = store(access, partition, slot, target, target_database, &plan)
-    return status
+    return store(access, partition, slot, target, target_database, &plan)
 
 
 # --- changing a part of a value
@@ -540,188 +359,3 @@ cdef Status keyspace_splice(Access* access, const Key* key, size_t offset, Bytes
     if slot != NULL and splice_in_block(access, partition, slot, key, offset, &bytes, size[0]):
         return OK
     return splice_new(access, partition, slot, key, offset, &bytes, size[0])
-
-
-# --- the whole keyspace
-
-cdef void partition_free_later(void* partition, void* context) noexcept nogil:
-    partition_free(<Partition*> partition)
-
-
-cdef void shard_flush(Access* access, Shard* shard, uint32_t index, int database) noexcept nogil:
-    cdef Partition* partition = shard.partitions[database]
-    if partition == NULL:
-        return
-    watched_touch_present(access, shard, index, database, database)
-    store_relaxed_u64(&shard.dirty, shard.dirty + shard.counts[database])
-    store_partition(&shard.partitions[database], NULL)
-    store_relaxed_u64(&shard.counts[database], 0)
-    store_relaxed_u64(&shard.volatile_counts[database], 0)
-    quiet_retire_noted(&partition.note, partition, partition_free_later, NULL)
-
-
-cdef void watched_touch_present(Access* access, Shard* shard, uint32_t index, int database,
-                                int other) noexcept nogil:
-    """Touches the keys watched in `database` that exist in it or in `other`, whose content is to take its place."""
-    cdef Watched* watched = shard.watched
-    cdef Key key
-    cdef int before = access.database
-    cdef bint present
-    while watched != NULL:
-        if watched.database == database:
-            key = keyspace_key(access.keyspace, watched.key, watched.size)
-            invariant(key.shard == index)
-            access.database = database
-            present = keyspace_peek(access, &key) != NULL
-            access.database = other
-            if present or keyspace_peek(access, &key) != NULL:
-                watchlist_touch(shard.watched, database, watched.key, watched.size)
-        watched = watched.next
-    access.database = before
-
-
-cdef void keyspace_flush(Access* access, int database) noexcept nogil:
-    cdef Keyspace* keyspace = access.keyspace
-    cdef Shard* shard
-    cdef uint32_t i
-    cdef int each
-    invariant(access.exclusive and database < DATABASES_MAX)
-    for i in range(keyspace.shard_count):
-        shard = &keyspace.shards[i]
-        if database >= 0:
-            shard_flush(access, shard, i, database)
-        else:
-            for each in range(DATABASES_MAX):
-                shard_flush(access, shard, i, each)
-
-
-cdef void keyspace_swap(Access* access, int first, int second) noexcept nogil:
-    cdef Keyspace* keyspace = access.keyspace
-    cdef Shard* shard
-    cdef Partition* partition
-    cdef uint64_t count
-    cdef uint32_t i
-    invariant(access.exclusive)
-    if first == second:
-        return
-    for i in range(keyspace.shard_count):
-        shard = &keyspace.shards[i]
-        if shard.watched != NULL:
-            watched_touch_present(access, shard, i, first, second)
-            watched_touch_present(access, shard, i, second, first)
-        partition = shard.partitions[first]
-        store_partition(&shard.partitions[first], shard.partitions[second])
-        store_partition(&shard.partitions[second], partition)
-        count = shard.counts[first]
-        store_relaxed_u64(&shard.counts[first], shard.counts[second])
-        store_relaxed_u64(&shard.counts[second], count)
-        count = shard.volatile_counts[first]
-        store_relaxed_u64(&shard.volatile_counts[first], shard.volatile_counts[second])
-        store_relaxed_u64(&shard.volatile_counts[second], count)
-    store_relaxed_u64(&keyspace.shards[0].dirty, keyspace.shards[0].dirty + 1)
-
-
-cdef uint64_t keyspace_dirty(const Keyspace* keyspace) noexcept nogil:
-    cdef uint64_t total = 0
-    cdef uint32_t i
-    for i in range(keyspace.shard_count):
-        total += load_relaxed_u64(&keyspace.shards[i].dirty)
-    return total
-
-
-cdef uint64_t keyspace_count(const Keyspace* keyspace, int database) noexcept nogil:
-    cdef uint64_t total = 0
-    cdef uint32_t i
-    for i in range(keyspace.shard_count):
-        total += load_relaxed_u64(&keyspace.shards[i].counts[database])
-    return total
-
-
-cdef uint64_t keyspace_count_volatile(const Keyspace* keyspace, int database) noexcept nogil:
-    cdef uint64_t total = 0
-    cdef uint32_t i
-    for i in range(keyspace.shard_count):
-        total += load_relaxed_u64(&keyspace.shards[i].volatile_counts[database])
-    return total
-
-
-# --- walking
-
-cdef uint64_t keyspace_walk(Access* access, uint64_t cursor, uint64_t count_max, Visitor visit,
-                            void* context) noexcept nogil:
-    cdef Keyspace* keyspace = access.keyspace
-    cdef uint32_t index = <uint32_t> (cursor >> 32)
-    cdef uint64_t position = cursor & 0xFFFFFFFFU
-    cdef Partition* partition
-    cdef const Slot* slot
-    cdef const Entry* entry
-    cdef uint64_t visited = 0
-    cdef uint32_t bits
-    cdef bint going = True
-    if index >= keyspace.shard_count:
-        return 0
-    partition = keyspace.shards[index].partitions[access.database]
-    while partition != NULL:
-        slot = table_from(&partition.table, position)
-        if slot == NULL:
-            break
-        if visited >= count_max or not going:
-            return <uint64_t> index << 32 | position
-        bits = slot.bits
-        while slot.handle and slot.bits == bits:
-            entry = partition_entry(partition, slot)
-            if not entry_expired(entry, access.now_ms):
-                going &= visit(access, entry, context)
-            visited += 1
-            slot += 1
-        position = <uint64_t> bits + 1
-    index += 1
-    return <uint64_t> index << 32 if index < keyspace.shard_count else 0
-
-
-cdef Entry* keyspace_random_in(Access* access, uint32_t shard, uint64_t random) noexcept nogil:
-    cdef Partition* partition = access.keyspace.shards[shard].partitions[access.database]
-    cdef const Slot* slot
-    cdef uint64_t start = random & 0xFFFFFFFFU
-    cdef uint64_t position = start
-    cdef bint wrapped = False
-    cdef Entry* entry
-    if partition == NULL:
-        return NULL
-    while True:                      # ends: position rises to the end, then from 0 to start
-        slot = table_from(&partition.table, position)
-        if slot == NULL or (wrapped and slot.bits >= start):
-            if wrapped:
-                return NULL
-            wrapped = True
-            position = 0
-            continue
-        entry = partition_entry(partition, slot)
-        if not entry_expired(entry, access.now_ms):
-            return entry
-        position = <uint64_t> slot.bits + 1
-
-
-# --- upkeep
-
-cdef uint32_t bits_of_key(const void* keyspace, const char* key, size_t size) noexcept nogil:
-    return keyspace_key(<const Keyspace*> keyspace, key, size).bits
-
-
-cdef bint keyspace_upkeep(Keyspace* keyspace, int64_t now_ms, uint32_t slices) noexcept nogil:
-    cdef Shard* shard
-    cdef Partition* partition
-    cdef bint more = False
-    cdef int database
-    for _ in range(slices):
-        keyspace.upkeep_shard = (keyspace.upkeep_shard + 1) & (keyspace.shard_count - 1)
-        shard = &keyspace.shards[keyspace.upkeep_shard]
-        shard_lock(keyspace, keyspace.upkeep_shard, True)
-        for database in range(DATABASES_MAX):
-            partition = shard.partitions[database]
-            if partition != NULL:
-                more |= table_migrate(&partition.table, 4096)
-                more |= partition_compact(partition, bits_of_key, keyspace)
-        shard_unlock(keyspace, keyspace.upkeep_shard, True)
-    more |= quiet_reclaim(64) > 0
-    return more

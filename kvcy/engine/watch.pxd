@@ -4,7 +4,8 @@
 A mutation of a watched key raises Watcher.dirty. A watched key that has expired counts as changed, whether or not it
 has been removed yet; a key that had expired before it was watched is simply a missing key (as in Redis).
 """
-from kvcy.engine.keyspace cimport Access, Key, Keyspace, ShardSet
+from kvcy.engine.keyspace cimport Access
+from kvcy.engine.shards cimport Key, Keyspace, ShardSet
 from kvcy.engine.watchlist cimport Watcher
 
 # False when there is no memory. Watching a key twice counts once. REQUIRES: the key's shard locked exclusively.

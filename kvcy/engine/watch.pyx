@@ -2,7 +2,8 @@
 """WATCH over the keyspace: see watch.pxd."""
 from libc.stdint cimport uint32_t
 
-from kvcy.engine.keyspace cimport (Shard, keyspace_key, keyspace_peek, shard_lock, shard_unlock, shards_add)
+from kvcy.engine.keyspace cimport keyspace_peek
+from kvcy.engine.shards cimport Shard, keyspace_key, shard_lock, shard_unlock, shards_add
 from kvcy.engine.platform cimport load_acquire_u32, store_relaxed_u32
 from kvcy.engine.watchlist cimport Watch, watchlist_add, watchlist_remove
 

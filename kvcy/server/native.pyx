@@ -12,21 +12,10 @@ from kvcy.commands.objects cimport encoding_name
 from kvcy.commands.service cimport ServiceHandle, service_handle
 from kvcy.commands.types cimport Clients, Session
 from kvcy.engine.entry cimport Entry, entry_value
-from kvcy.engine.keyspace cimport (
-    DATABASES_MAX,
-    Access,
-    Key,
-    Keyspace,
-    keyspace_count,
-    keyspace_count_volatile,
-    keyspace_dirty,
-    keyspace_idle_s,
-    keyspace_key,
-    keyspace_memory_bytes,
-    keyspace_peek,
-    shard_lock,
-    shard_unlock,
-)
+from kvcy.engine.keyspace cimport Access, keyspace_idle_s, keyspace_peek
+from kvcy.engine.shards cimport (
+    DATABASES_MAX, Key, Keyspace, keyspace_key, keyspace_memory_bytes, shard_lock, shard_unlock)
+from kvcy.engine.whole cimport keyspace_count, keyspace_count_volatile, keyspace_dirty
 from kvcy.engine.platform cimport load_relaxed_u64, store_relaxed_u64
 from kvcy.server.context import LatencySamples, RowUse, SlowCommand
 

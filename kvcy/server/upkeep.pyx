@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint64_t
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport close, write
 from kvcy._core cimport Store
-from kvcy.engine.keyspace cimport keyspace_upkeep
+from kvcy.engine.whole cimport keyspace_upkeep
 from kvcy.engine.quiet cimport quiet_reclaim
 
 cdef extern from "<sys/eventfd.h>" nogil:

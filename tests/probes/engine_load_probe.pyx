@@ -6,9 +6,10 @@ from libc.string cimport memcpy, memset
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.hash cimport HashKey
-from kvcy.engine.keyspace cimport (
-    Access, Key, Keyspace, keyspace_count, keyspace_delete, keyspace_free, keyspace_get, keyspace_key,
-    keyspace_memory_bytes, keyspace_new, keyspace_put, keyspace_upkeep, keyspace_walk, shard_lock, shard_unlock)
+from kvcy.engine.keyspace cimport Access, keyspace_delete, keyspace_get, keyspace_put
+from kvcy.engine.shards cimport (
+    Key, Keyspace, keyspace_free, keyspace_key, keyspace_memory_bytes, keyspace_new, shard_lock, shard_unlock)
+from kvcy.engine.whole cimport keyspace_count, keyspace_upkeep, keyspace_walk
 
 cdef extern from "<time.h>" nogil:
     struct timespec:

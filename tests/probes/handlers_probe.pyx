@@ -12,10 +12,11 @@ from kvcy.commands.registry cimport row_lookup
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.hash cimport HashKey
-from kvcy.engine.keyspace cimport (
-    Access, Key, Keyspace, ShardSet, keyspace_count, keyspace_free, keyspace_key, keyspace_new, keyspace_peek,
-    shards_add, shards_clear, shards_lock, shards_unlock,
-)
+from kvcy.engine.keyspace cimport Access, keyspace_peek
+from kvcy.engine.shards cimport (
+    Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_new, shards_add, shards_clear, shards_lock,
+    shards_unlock)
+from kvcy.engine.whole cimport keyspace_count
 from kvcy.engine.memory cimport memory_fail_after, memory_fail_never
 from kvcy.protocol.writer cimport Mark, Writer, writer_clear, writer_close, writer_init, writer_room
 

@@ -8,12 +8,14 @@ from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport ENTRY_EDITED, Entry, entry_expire_ms, entry_flags, entry_key, entry_value
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
-    Access, Key, Keyspace, ShardSet, keyspace_copy, keyspace_count, keyspace_count_volatile, keyspace_delete,
-    keyspace_dirty, keyspace_entry_bytes, keyspace_expire_at, keyspace_flush, keyspace_free, keyspace_get,
-    keyspace_idle_s, keyspace_key, keyspace_memory_bytes, keyspace_new, keyspace_peek, keyspace_prefetch_entry,
-    keyspace_prefetch_slot, keyspace_put, keyspace_random_in, keyspace_rename, keyspace_settle, keyspace_splice,
-    keyspace_swap, keyspace_upkeep, keyspace_walk, shards_add, shards_add_all, shards_clear, shards_lock,
-    shards_try_lock, shards_unlock)
+    Access, keyspace_copy, keyspace_delete, keyspace_entry_bytes, keyspace_expire_at, keyspace_get, keyspace_idle_s,
+    keyspace_peek, keyspace_put, keyspace_rename, keyspace_settle, keyspace_splice)
+from kvcy.engine.shards cimport (
+    Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_memory_bytes, keyspace_new, keyspace_prefetch_entry,
+    keyspace_prefetch_slot, shards_add, shards_add_all, shards_clear, shards_lock, shards_try_lock, shards_unlock)
+from kvcy.engine.whole cimport (
+    keyspace_count, keyspace_count_volatile, keyspace_dirty, keyspace_flush, keyspace_random_in, keyspace_swap,
+    keyspace_upkeep, keyspace_walk)
 from kvcy.engine.partition cimport Partition
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.status cimport Status

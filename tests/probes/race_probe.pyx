@@ -11,11 +11,13 @@ from kvcy.engine.block cimport Block, Bytes, block_release, block_retain
 from kvcy.engine.entry cimport Entry, entry_value
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
-    EXPIRE_NONE, Access, Key, Keyspace, ShardSet, keyspace_count, keyspace_delete, keyspace_expire_at,
-    keyspace_flush, keyspace_free, keyspace_get, keyspace_key, keyspace_new, keyspace_prefetch_entry,
-    keyspace_prefetch_slot, keyspace_put, keyspace_settle, keyspace_splice, keyspace_swap, keyspace_upkeep,
-    keyspace_walk, shard_lock, shard_unlock, shards_add, shards_add_all, shards_clear, shards_lock, shards_unlock,
-)
+    EXPIRE_NONE, Access, keyspace_delete, keyspace_expire_at, keyspace_get, keyspace_put, keyspace_settle,
+    keyspace_splice)
+from kvcy.engine.shards cimport (
+    Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_new, keyspace_prefetch_entry,
+    keyspace_prefetch_slot, shard_lock, shard_unlock, shards_add, shards_add_all, shards_clear, shards_lock,
+    shards_unlock)
+from kvcy.engine.whole cimport keyspace_count, keyspace_flush, keyspace_swap, keyspace_upkeep, keyspace_walk
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_reclaim, quiet_register, quiet_unregister
 from kvcy.engine.status cimport NO_MEMORY, OK
 from kvcy.engine.watch cimport watch_add, watch_broken, watch_clear, watch_shards

@@ -18,7 +18,8 @@ from kvcy.commands.session cimport (
 )
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.hash cimport HashKey
-from kvcy.engine.keyspace cimport Keyspace, keyspace_count, keyspace_free, keyspace_memory_bytes, keyspace_new
+from kvcy.engine.shards cimport Keyspace, keyspace_free, keyspace_memory_bytes, keyspace_new
+from kvcy.engine.whole cimport keyspace_count
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_register, quiet_unregister
 from kvcy.protocol.writer cimport Writer, writer_clear
 

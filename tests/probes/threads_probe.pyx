@@ -21,10 +21,13 @@ from kvcy.engine.block cimport Bytes, block_release, block_retain
 from kvcy.engine.entry cimport Entry, entry_value
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
-    Access, Key, Keyspace, ShardSet, keyspace_count, keyspace_delete, keyspace_flush, keyspace_free, keyspace_get,
-    keyspace_key, keyspace_new, keyspace_peek, keyspace_prefetch_entry, keyspace_prefetch_slot, keyspace_put,
-    keyspace_rename, keyspace_settle, keyspace_splice, keyspace_swap, keyspace_upkeep, keyspace_walk, shard_lock,
-    shard_unlock, shards_add, shards_add_all, shards_clear, shards_lock, shards_unlock)
+    Access, keyspace_delete, keyspace_get, keyspace_peek, keyspace_put, keyspace_rename, keyspace_settle,
+    keyspace_splice)
+from kvcy.engine.shards cimport (
+    Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_new, keyspace_prefetch_entry,
+    keyspace_prefetch_slot, shard_lock, shard_unlock, shards_add, shards_add_all, shards_clear, shards_lock,
+    shards_unlock)
+from kvcy.engine.whole cimport keyspace_count, keyspace_flush, keyspace_swap, keyspace_upkeep, keyspace_walk
 from kvcy.engine.platform cimport add_relaxed_i64, load_relaxed_i64
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_reclaim, quiet_register, quiet_unregister
 from kvcy.engine.status cimport Status

@@ -1,0 +1,116 @@
+# cython: language_level=3
+"""The keyspace's shards: what they consist of, their life and their locks.
+
+A key's 64-bit hash chooses its shard by the top bits; 32 further bits are stored in its slot. Every caller follows one
+pattern: make Keys, collect their shards in a ShardSet, `shards_lock` it (shared or exclusive), operate
+(keyspace.pxd, whole.pxd), `shards_unlock`. So a set of locked shards is one atomic step for every observer.
+See rwlock.pxd for THE RULE.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+
+from kvcy.engine.hash cimport HashKey, siphash13
+from kvcy.engine.pages cimport PagePool
+from kvcy.engine.partition cimport Partition
+from kvcy.engine.rwlock cimport (
+    RWLock, rwlock_read, rwlock_read_done, rwlock_try_read, rwlock_try_write, rwlock_write, rwlock_write_done)
+from kvcy.engine.watchlist cimport Watched
+
+cdef extern from *:
+    """
+    #define KVCY_LOAD_POINTER(p)      __atomic_load_n((p), __ATOMIC_ACQUIRE)
+    #define KVCY_STORE_POINTER(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+    """
+    Partition* load_partition "KVCY_LOAD_POINTER"(Partition* const*) nogil
+    void store_partition "KVCY_STORE_POINTER"(Partition**, Partition*) nogil
+
+cdef enum:
+    DATABASES_MAX = 16
+    SHARDS_MAX = 1024
+    TOUCHES_MAX = 14
+
+cdef struct Shard:
+    RWLock lock
+    uint32_t touch_count                 # atomic: claimed places in `touches`; may pass TOUCHES_MAX
+    uint64_t touches[14]                 # (database << 32 | handle) of reads that are not yet in the LRU list
+    Partition* partitions[16]            # by database; NULL until first used (read without the lock by prefetching)
+    uint64_t counts[16]                  # keys, by database; written under the lock, read without
+    uint64_t volatile_counts[16]         # of them, keys with an expiry
+    uint64_t dirty                       # changes so far; written under the lock, read without
+    Watched* watched                     # keys some client watches, under `lock`
+
+cdef struct Keyspace:
+    HashKey hash_key
+    uint32_t shard_count                 # a power of two
+    uint32_t shard_bits                  # log2(shard_count)
+    Shard* shards
+    PagePool pool
+    uint64_t memory_bytes_max            # maxmemory; 0 none (atomic)
+    uint32_t upkeep_shard                # where keyspace_upkeep goes on (one thread at a time)
+    bint lru_ordered                     # reads move entries in the LRU list (off when the policy orders nothing)
+    uint64_t expired_keys                # atomic statistics
+    uint64_t keyspace_hits
+    uint64_t keyspace_misses
+
+cdef struct Key:                         # a key with its hash, computed once
+    const char* data
+    size_t size
+    uint32_t bits
+    uint32_t shard
+
+cdef struct ShardSet:
+    uint64_t words[16]                   # a bit a shard
+    uint32_t count
+    uint32_t only                        # the shard, when count is 1
+
+# --- life
+# A keyspace with `shard_count` shards (a power of two, 1..SHARDS_MAX); NULL: no memory. `hash_key` is copied.
+cdef Keyspace* keyspace_new(uint32_t shard_count, const HashKey* hash_key) noexcept nogil
+cdef void keyspace_free(Keyspace* keyspace) noexcept nogil           # REQUIRES: no other user
+cdef uint64_t keyspace_memory_bytes(Keyspace* keyspace) noexcept nogil    # pages, tables and blocks in use
+
+# --- keys and locks
+cdef inline Key keyspace_key(const Keyspace* keyspace, const char* data, size_t size) noexcept nogil:
+    cdef uint64_t hash = siphash13(&keyspace.hash_key, data, size)
+    cdef Key key
+    key.data = data
+    key.size = size
+    key.shard = <uint32_t> (hash >> 32 >> (32 - keyspace.shard_bits))
+    key.bits = <uint32_t> (hash >> (32 - keyspace.shard_bits))
+    return key
+
+# Prefetches, without a lock, the key's home slot (first call) and the entry that slot names (second call).
+# REQUIRES: quiet_enter'ed thread.
+cdef void keyspace_prefetch_slot(const Keyspace* keyspace, int database, const Key* key) noexcept nogil
+cdef void keyspace_prefetch_entry(const Keyspace* keyspace, int database, const Key* key) noexcept nogil
+cdef void shards_clear(ShardSet* set) noexcept nogil
+cdef void shards_add(ShardSet* set, uint32_t shard) noexcept nogil
+cdef void shards_add_all(ShardSet* set, const Keyspace* keyspace) noexcept nogil
+cdef bint shards_has(const ShardSet* set, uint32_t shard) noexcept nogil
+cdef void shards_lock(Keyspace* keyspace, const ShardSet* set, bint exclusive) noexcept nogil    # in rising index
+cdef bint shards_try_lock(Keyspace* keyspace, const ShardSet* set, bint exclusive) noexcept nogil
+cdef void shards_unlock(Keyspace* keyspace, const ShardSet* set, bint exclusive) noexcept nogil
+# One shard, the common case: the same without a set.
+cdef void shard_apply_touches(Shard* shard) noexcept nogil
+
+cdef inline void shard_lock(Keyspace* keyspace, uint32_t shard, bint exclusive) noexcept nogil:
+    if exclusive:
+        rwlock_write(&keyspace.shards[shard].lock)
+        if keyspace.shards[shard].touch_count:
+            shard_apply_touches(&keyspace.shards[shard])
+    else:
+        rwlock_read(&keyspace.shards[shard].lock)
+
+cdef inline bint shard_try_lock(Keyspace* keyspace, uint32_t shard, bint exclusive) noexcept nogil:
+    if not exclusive:
+        return rwlock_try_read(&keyspace.shards[shard].lock)
+    if not rwlock_try_write(&keyspace.shards[shard].lock):
+        return False
+    if keyspace.shards[shard].touch_count:
+        shard_apply_touches(&keyspace.shards[shard])
+    return True
+
+cdef inline void shard_unlock(Keyspace* keyspace, uint32_t shard, bint exclusive) noexcept nogil:
+    if exclusive:
+        rwlock_write_done(&keyspace.shards[shard].lock)
+    else:
+        rwlock_read_done(&keyspace.shards[shard].lock)

@@ -1,0 +1,176 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Shards, their life and their locks: see shards.pxd."""
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from kvcy.engine.arena cimport arena_at, arena_hint
+from kvcy.engine.block cimport block_bytes_total
+from kvcy.engine.entry cimport Entry
+from kvcy.engine.lru cimport lru_touch
+from kvcy.engine.pages cimport pool_close, pool_init
+from kvcy.engine.partition cimport partition_free, partition_list
+from kvcy.engine.platform cimport invariant, load_acquire_u32, load_acquire_u64, load_relaxed_u32, prefetch
+from kvcy.engine.quiet cimport quiet_reclaim
+from kvcy.engine.rwlock cimport back_off
+from kvcy.engine.table cimport Slot, table_bytes, table_hint
+
+cdef extern from "<stdlib.h>" nogil:
+    void* aligned_alloc(size_t alignment, size_t size)
+
+
+# --- life
+
+cdef Keyspace* keyspace_new(uint32_t shard_count, const HashKey* hash_key) noexcept nogil:
+    cdef Keyspace* keyspace
+    cdef uint32_t i
+    invariant(0 < shard_count <= SHARDS_MAX and shard_count & (shard_count - 1) == 0)
+    keyspace = <Keyspace*> calloc(1, sizeof(Keyspace))
+    if keyspace == NULL:
+        return NULL
+    keyspace.shards = <Shard*> aligned_alloc(64, (shard_count * sizeof(Shard) + 63) & ~<size_t> 63)
+    if keyspace.shards == NULL:
+        free(keyspace)
+        return NULL
+    memset(keyspace.shards, 0, shard_count * sizeof(Shard))
+    keyspace.hash_key = hash_key[0]
+    keyspace.shard_count = shard_count
+    keyspace.shard_bits = 0
+    for i in range(1, 11):
+        if shard_count == <uint32_t> 1 << i:
+            keyspace.shard_bits = i
+    pool_init(&keyspace.pool)
+    return keyspace
+
+
+cdef void keyspace_free(Keyspace* keyspace) noexcept nogil:
+    cdef uint32_t turns = 0
+    cdef uint32_t i
+    cdef int database
+    for i in range(keyspace.shard_count):
+        invariant(keyspace.shards[i].watched == NULL)
+        for database in range(DATABASES_MAX):
+            if keyspace.shards[i].partitions[database] != NULL:
+                partition_free(keyspace.shards[i].partitions[database])
+    # Detached partitions still use the pool: until other stores' threads have passed and all have been freed.
+    while load_acquire_u64(&keyspace.pool.bytes_used) != 0:
+        if quiet_reclaim(1 << 20) == 0:
+            back_off(&turns)
+    pool_close(&keyspace.pool)
+    free(keyspace.shards)
+    free(keyspace)
+
+
+cdef uint64_t keyspace_memory_bytes(Keyspace* keyspace) noexcept nogil:
+    cdef uint64_t total = keyspace.shard_count * sizeof(Shard) + block_bytes_total()
+    cdef const Partition* partition
+    cdef uint32_t i
+    cdef int database
+    for i in range(keyspace.shard_count):
+        shard_lock(keyspace, i, False)
+        for database in range(DATABASES_MAX):
+            partition = keyspace.shards[i].partitions[database]
+            if partition != NULL:
+                total += sizeof(Partition) + partition.arena.page_bytes + table_bytes(&partition.table)
+        shard_unlock(keyspace, i, False)
+    return total
+
+
+# --- locks
+
+cdef void shard_apply_touches(Shard* shard) noexcept nogil:
+    """Moves what was read since the last exclusive lock to the head of its list. REQUIRES: the exclusive lock."""
+    cdef uint32_t count = min(shard.touch_count, <uint32_t> TOUCHES_MAX)
+    cdef uint32_t i, handle
+    cdef Partition* partition
+    cdef Entry* entry
+    for i in range(count):
+        handle = <uint32_t> shard.touches[i]
+        partition = shard.partitions[shard.touches[i] >> 32]
+        entry = <Entry*> arena_at(&partition.arena, handle)
+        lru_touch(partition_list(partition, entry), &partition.arena, handle)
+    shard.touch_count = 0
+
+
+cdef void shards_clear(ShardSet* set) noexcept nogil:
+    memset(set, 0, sizeof(ShardSet))
+
+
+cdef void shards_add(ShardSet* set, uint32_t shard) noexcept nogil:
+    cdef uint64_t bit = <uint64_t> 1 << (shard & 63)
+    if not set.words[shard >> 6] & bit:
+        set.words[shard >> 6] |= bit
+        set.count += 1
+        set.only = shard
+
+
+cdef void shards_add_all(ShardSet* set, const Keyspace* keyspace) noexcept nogil:
+    cdef uint32_t i
+    for i in range(keyspace.shard_count):
+        shards_add(set, i)
+
+
+cdef bint shards_has(const ShardSet* set, uint32_t shard) noexcept nogil:
+    return set.words[shard >> 6] >> (shard & 63) & 1
+
+
+cdef void shards_lock(Keyspace* keyspace, const ShardSet* set, bint exclusive) noexcept nogil:
+    cdef uint32_t i
+    if set.count == 1:
+        shard_lock(keyspace, set.only, exclusive)
+        return
+    for i in range(keyspace.shard_count):
+        if shards_has(set, i):
+            shard_lock(keyspace, i, exclusive)
+
+
+cdef bint shards_try_lock(Keyspace* keyspace, const ShardSet* set, bint exclusive) noexcept nogil:
+    cdef uint32_t i
+    for i in range(keyspace.shard_count):
+        if shards_has(set, i) and not shard_try_lock(keyspace, i, exclusive):
+            while i:
+                i -= 1
+                if shards_has(set, i):
+                    shard_unlock(keyspace, i, exclusive)
+            return False
+    return True
+
+
+cdef void shards_unlock(Keyspace* keyspace, const ShardSet* set, bint exclusive) noexcept nogil:
+    cdef uint32_t i
+    if set.count == 1:
+        shard_unlock(keyspace, set.only, exclusive)
+        return
+    for i in range(keyspace.shard_count):
+        if shards_has(set, i):
+            shard_unlock(keyspace, i, exclusive)
+
+
+# --- prefetching
+
+cdef void keyspace_prefetch_slot(const Keyspace* keyspace, int database, const Key* key) noexcept nogil:
+    cdef const Partition* partition = load_partition(&keyspace.shards[key.shard].partitions[database])
+    if partition != NULL:
+        prefetch(table_hint(&partition.table, key.bits))
+
+
+cdef void keyspace_prefetch_entry(const Keyspace* keyspace, int database, const Key* key) noexcept nogil:
+    cdef const Partition* partition = load_partition(&keyspace.shards[key.shard].partitions[database])
+    cdef const Slot* slot
+    cdef const char* cell
+    cdef uint32_t handle
+    if partition == NULL:
+        return
+    slot = table_hint(&partition.table, key.bits)
+    if slot == NULL:
+        return
+    for _ in range(8):               # near enough; the array ends with an empty slot
+        handle = load_acquire_u32(&slot.handle)
+        if handle == 0 or load_relaxed_u32(&slot.bits) > key.bits:
+            return
+        if load_relaxed_u32(&slot.bits) == key.bits:
+            cell = <const char*> arena_hint(&partition.arena, handle)
+            if cell != NULL:
+                prefetch(cell)
+                prefetch(cell + 64)
+            return
+        slot += 1
