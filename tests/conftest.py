@@ -8,12 +8,14 @@ Tests import kvcy from where it is compiled. That is this source tree after an e
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     import kvcy_server
@@ -42,11 +44,20 @@ def arrange_paths() -> None:
 
 arrange_paths()
 
+# The same examples in every run, and no complaint that a busy machine is slow.
+settings.register_profile(
+    "kvcy", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("kvcy")
+
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Build the probes before the test modules that import them are collected."""
     from probes.build import ProbeError, build
 
+    # Some tests hold thousands of connections.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if 0 < hard < 8192 else 8192, hard))
     try:
         build()
     except ProbeError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import random
 from collections.abc import Iterator
 
@@ -14,11 +13,10 @@ import pytest
 import resp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kvcy_server import Client, Server
+from kvcy_server import SANITIZED, Client, Server
 
-# A million arguments take some 100 MB for a while. An allocator under AddressSanitizer gives nothing back.
+# A million arguments take some 100 MB for a while.
 MEMORY_BYTES_MAX = 32 * 1024 * 1024
-SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")
 
 
 @pytest.fixture(scope="module")

@@ -210,7 +210,9 @@ Steps = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.integers(0, 400), Steps)
 def test_what_stays_is_returned_whatever_comes_and_goes(
     runner: Runner, stable_count: int, steps: list[tuple[str, int]]
