@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -125,12 +126,15 @@ def test_watch_aborts_a_transaction(client: Client) -> None:
 
 
 def test_a_timed_out_call_takes_its_connection_with_it(client: Client, server) -> None:
+    client.set("k", "right")
     with Client(f"kvcy://127.0.0.1:{server.port}", timeout_s=0.05, connections_max=1) as hasty:
-        hasty.set("k", "right")
         with pytest.raises(CallTimeoutError):
             hasty.execute("DEBUG", "SLEEP", "0.2")
-        with Client(f"kvcy://127.0.0.1:{server.port}", connections_max=1) as patient:
-            assert patient.get("k") == b"right"
+        reply = None
+        while reply is None:  # on a busy machine any call may take that long
+            with contextlib.suppress(CallTimeoutError):
+                reply = hasty.get("k")
+        assert reply == b"right"
 
 
 def test_a_server_that_never_answers(mute: int) -> None:

@@ -109,8 +109,8 @@ def test_a_reader_stopped_by_one_writer_comes_before_the_second() -> None:
 def test_nothing_is_torn_or_lost() -> None:
     lock = LockProbe()
     torn: list[int] = []
-    jobs = [lambda: lock.read_turns(30_000)] * 2 + [lambda: lock.write_turns(10_000)] * 2
-    jobs += [lambda: lock.leaf_turns(30_000)] * 2
+    jobs = [lambda: lock.turns("read", 30_000)] * 2 + [lambda: lock.turns("write", 10_000)] * 2
+    jobs += [lambda: lock.turns("leaf", 30_000)] * 2
     threads = [started(lambda job=job: torn.append(job())) for job in jobs]
     for thread in threads:
         thread.join()

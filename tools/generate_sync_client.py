@@ -28,7 +28,7 @@ WORDS = [
     (r"for key in keys:\n +yield key\n", "yield from keys\n"),
     ("safe to share between tasks", "safe to share between threads"),
 ]
-METHOD = re.compile(r"    async def (?!execute\b)(.*?)\n(?=\n    async def|\n\ndef )", re.DOTALL)
+METHOD = re.compile(r"    async def (?!execute\b)(.*?)\n(?=\n    async def|\Z)", re.DOTALL)
 
 
 def synchronous(source: str) -> str:
@@ -46,17 +46,15 @@ def pipeline_methods(source: str) -> str:
         text = re.sub(r"\) -> [^\n]*:\n", ") -> Self:\n", text, count=1)
         text = re.sub(r"reply: [^\n]* = await self\.execute\(", "return self.call(", text)
         methods.append(text.replace("\n        return reply", "") + "\n")
-    helpers = source[source.index("\ndef flatten") :]
     head = '''"""The commands as methods that collect them for a pipeline; each returns the pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
-Argument = bytes | bytearray | memoryview | str | int | float
-Data = bytes | bytearray | memoryview | str
-Value = Data | int | float
+from kvcy.client._arguments import Argument, Data, Value, flatten, timing, words
+
 Self = TypeVar("Self", bound="PipelineCommands")
 
 
@@ -73,7 +71,7 @@ class PipelineCommands:
 
 '''
     methods = [re.sub(r"\(\s*self([,)])", r"(self: Self\1", method, count=1) for method in methods]
-    return head + "\n".join(methods) + "\n" + helpers
+    return head + "\n".join(methods)
 
 
 def formatted(source: str) -> str:

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
-Argument = bytes | bytearray | memoryview | str | int | float
-Data = bytes | bytearray | memoryview | str
-Value = Data | int | float
+from kvcy.client._arguments import Argument, Data, Value, flatten, timing, words
+
 Self = TypeVar("Self", bound="PipelineCommands")
 
 
@@ -363,18 +362,3 @@ class PipelineCommands:
     def unwatch(self: Self) -> Self:
         """Ends the connection's watches."""
         return self.call("UNWATCH")
-
-
-def flatten(pairs: Mapping[Any, Argument]) -> list[Argument]:
-    """k1, v1, k2, v2, ..."""
-    return [each for pair in pairs.items() for each in pair]
-
-
-def timing(**options: Argument | None) -> list[Argument]:
-    """The options that have a value, by name and value."""
-    return [each for name, value in options.items() if value is not None for each in (name.upper(), value)]
-
-
-def words(**options: bool) -> list[Argument]:
-    """The options that are on, by name."""
-    return [name.upper() for name, on in options.items() if on]

@@ -96,8 +96,13 @@ cdef bint allowed(uint32_t options, int64_t expire_ms, int64_t present_ms) noexc
         return False
     return True
 
-cdef void expire_key(Call* call, int64_t base_ms, int64_t unit_ms) noexcept nogil:
+cdef int64_t unit_of(const Call* call) noexcept nogil:
+    """The unit, in ms, of the times that the command takes or returns: its name begins with p if they are in ms."""
+    return 1 if call.row.name[0] == c"p" else 1000
+
+cdef void expire_key(Call* call, int64_t base_ms) noexcept nogil:
     """Sets the key's expiry to `base_ms` plus the second argument, a number of units."""
+    cdef int64_t unit_ms = unit_of(call)
     cdef uint32_t options
     cdef int64_t expire_ms
     cdef Entry* entry
@@ -126,16 +131,10 @@ cdef void expire_key(Call* call, int64_t base_ms, int64_t unit_ms) noexcept nogi
         reply_refused(call, status)
 
 cdef void expire_command(Call* call) noexcept nogil:
-    expire_key(call, call.access.now_ms, 1000)
-
-cdef void pexpire_command(Call* call) noexcept nogil:
-    expire_key(call, call.access.now_ms, 1)
+    expire_key(call, call.access.now_ms)
 
 cdef void expireat_command(Call* call) noexcept nogil:
-    expire_key(call, 0, 1000)
-
-cdef void pexpireat_command(Call* call) noexcept nogil:
-    expire_key(call, 0, 1)
+    expire_key(call, 0)
 
 cdef void persist_command(Call* call) noexcept nogil:
     cdef Entry* entry = keyspace_peek(&call.access, call.keys)
@@ -149,8 +148,9 @@ cdef void persist_command(Call* call) noexcept nogil:
     else:
         reply_refused(call, status)
 
-cdef void reply_expiry(Call* call, int64_t base_ms, int64_t unit_ms) noexcept nogil:
+cdef void reply_expiry(Call* call, int64_t base_ms) noexcept nogil:
     """The key's expiry, from `base_ms` on, rounded to units; -1 if it has none, -2 if there is no key."""
+    cdef int64_t unit_ms = unit_of(call)
     cdef Entry* entry = keyspace_peek(&call.access, call.keys)
     cdef int64_t expire_ms
     if entry == NULL:
@@ -166,23 +166,17 @@ cdef void reply_expiry(Call* call, int64_t base_ms, int64_t unit_ms) noexcept no
     write_int(call.reply, expire_ms // unit_ms + (2 * (expire_ms % unit_ms) >= unit_ms))
 
 cdef void ttl_command(Call* call) noexcept nogil:
-    reply_expiry(call, call.access.now_ms, 1000)
-
-cdef void pttl_command(Call* call) noexcept nogil:
-    reply_expiry(call, call.access.now_ms, 1)
+    reply_expiry(call, call.access.now_ms)
 
 cdef void expiretime_command(Call* call) noexcept nogil:
-    reply_expiry(call, 0, 1000)
-
-cdef void pexpiretime_command(Call* call) noexcept nogil:
-    reply_expiry(call, 0, 1)
+    reply_expiry(call, 0)
 
 bind("expire", expire_command)
 bind("expireat", expireat_command)
 bind("expiretime", expiretime_command)
 bind("persist", persist_command)
-bind("pexpire", pexpire_command)
-bind("pexpireat", pexpireat_command)
-bind("pexpiretime", pexpiretime_command)
-bind("pttl", pttl_command)
+bind("pexpire", expire_command)
+bind("pexpireat", expireat_command)
+bind("pexpiretime", expiretime_command)
+bind("pttl", ttl_command)
 bind("ttl", ttl_command)

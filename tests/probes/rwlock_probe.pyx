@@ -8,6 +8,16 @@ from kvcy.engine.rwlock cimport (
     spin_lock, spin_unlock,
 )
 
+PARTS = ("read", "write", "leaf")
+
+
+cdef uint64_t count_up(uint64_t* first, uint64_t* second) noexcept nogil:
+    """Adds one to both; whether they differed before."""
+    cdef uint64_t differed = first[0] != second[0]
+    first[0] += 1
+    second[0] += 1
+    return differed
+
 
 cdef class LockProbe:
     """A reader-writer lock, a leaf lock, and two plain numbers under each that must always be equal."""
@@ -50,42 +60,42 @@ cdef class LockProbe:
     def word(self) -> int:
         return load_relaxed_u32(&self.lock.word)
 
-    def read_turns(self, uint64_t turns) -> int:
-        """Read both numbers `turns` times; how often they differed."""
+    cdef uint64_t read_once(self, bint trying) noexcept nogil:
+        cdef uint64_t torn
+        if not trying or not rwlock_try_read(&self.lock):
+            rwlock_read(&self.lock)
+        torn = self.first != self.second
+        rwlock_read_done(&self.lock)
+        return torn
+
+    cdef uint64_t write_once(self, bint trying) noexcept nogil:
+        cdef uint64_t torn
+        if not trying or not rwlock_try_write(&self.lock):
+            rwlock_write(&self.lock)
+        torn = count_up(&self.first, &self.second)
+        rwlock_write_done(&self.lock)
+        return torn
+
+    cdef uint64_t write_leaf_once(self) noexcept nogil:
+        cdef uint64_t torn
+        spin_lock(&self.leaf)
+        torn = count_up(&self.leaf_first, &self.leaf_second)
+        spin_unlock(&self.leaf)
+        return torn
+
+    def turns(self, str part, uint64_t count) -> int:
+        """Read, or count up, both numbers so often, as `part` says: "read", "write", "leaf"; how often they differed."""
+        cdef int number = PARTS.index(part)
         cdef uint64_t turn
         cdef uint64_t torn = 0
         with nogil:
-            for turn in range(turns):
-                if turn & 1 or not rwlock_try_read(&self.lock):
-                    rwlock_read(&self.lock)
-                torn += self.first != self.second
-                rwlock_read_done(&self.lock)
-        return torn
-
-    def write_turns(self, uint64_t turns) -> int:
-        """Count both numbers up `turns` times; how often they differed."""
-        cdef uint64_t turn
-        cdef uint64_t torn = 0
-        with nogil:
-            for turn in range(turns):
-                if turn & 1 or not rwlock_try_write(&self.lock):
-                    rwlock_write(&self.lock)
-                torn += self.first != self.second
-                self.first += 1
-                self.second += 1
-                rwlock_write_done(&self.lock)
-        return torn
-
-    def leaf_turns(self, uint64_t turns) -> int:
-        cdef uint64_t _turn
-        cdef uint64_t torn = 0
-        with nogil:
-            for _turn in range(turns):
-                spin_lock(&self.leaf)
-                torn += self.leaf_first != self.leaf_second
-                self.leaf_first += 1
-                self.leaf_second += 1
-                spin_unlock(&self.leaf)
+            for turn in range(count):
+                if number == 0:
+                    torn += self.read_once(turn & 1 == 0)
+                elif number == 1:
+                    torn += self.write_once(turn & 1 == 0)
+                else:
+                    torn += self.write_leaf_once()
         return torn
 
     def race_turns(self, uint64_t turns) -> int:

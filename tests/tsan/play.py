@@ -61,9 +61,9 @@ def main() -> int:
     turns = int(3000 * scale)
     wrong += sum(
         at_once(
-            [lambda: lock.read_turns(turns)] * 2
-            + [lambda: lock.write_turns(turns)] * 2
-            + [lambda: lock.leaf_turns(turns)] * 2
+            [lambda: lock.turns("read", turns)] * 2
+            + [lambda: lock.turns("write", turns)] * 2
+            + [lambda: lock.turns("leaf", turns)] * 2
         )
     )
     quiet_probe.start_reading()

@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from kvcy.client._address import parse_url
-from kvcy.client._async.commands import Commands, Data
-from kvcy.client._async.connection import Argument, Connection
+from kvcy.client._arguments import Argument, Data
+from kvcy.client._async.commands import Commands
+from kvcy.client._async.connection import Connection
 from kvcy.client._async.pool import Pool
 from kvcy.client._pipeline import PipelineCommands
 from kvcy.client.errors import TransactionAbortedError

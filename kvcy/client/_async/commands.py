@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kvcy.client._async.connection import Argument
-
-Data = bytes | bytearray | memoryview | str
-Value = Data | int | float
+from kvcy.client._arguments import Argument, Data, Value, flatten, timing, words
 
 
 class Commands:
@@ -426,18 +423,3 @@ class Commands:
         """Ends the connection's watches."""
         reply: bytes = await self.execute("UNWATCH")
         return reply
-
-
-def flatten(pairs: Mapping[Any, Argument]) -> list[Argument]:
-    """k1, v1, k2, v2, ..."""
-    return [each for pair in pairs.items() for each in pair]
-
-
-def timing(**options: Argument | None) -> list[Argument]:
-    """The options that have a value, by name and value."""
-    return [each for name, value in options.items() if value is not None for each in (name.upper(), value)]
-
-
-def words(**options: bool) -> list[Argument]:
-    """The options that are on, by name."""
-    return [name.upper() for name, on in options.items() if on]

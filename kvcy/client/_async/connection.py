@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from kvcy.client._address import Address
+from kvcy.client._arguments import Argument
 from kvcy.client._async.stream import Stream
 from kvcy.client.errors import ConnectError
 from kvcy.errors import ReplyError
 from kvcy.protocol.reply import NOT_READY, Push, ReplyReader, encode_command, encode_commands
-
-Argument = bytes | bytearray | memoryview | str | int | float
 
 
 class Connection:

@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from kvcy.client._address import parse_url
+from kvcy.client._arguments import Argument, Data
 from kvcy.client._pipeline import PipelineCommands
-from kvcy.client._sync.commands import Commands, Data
-from kvcy.client._sync.connection import Argument, Connection
+from kvcy.client._sync.commands import Commands
+from kvcy.client._sync.connection import Connection
 from kvcy.client._sync.pool import Pool
 from kvcy.client.errors import TransactionAbortedError
 from kvcy.errors import ReplyError
