@@ -2,7 +2,7 @@
 """Store: the Python face of the engine. The server's service and reactors work on a Store's keyspace too."""
 from libc.stdint cimport uint64_t
 
-from kvcy.commands.types cimport Executor, Service, Session
+from kvcy.commands.types cimport Service
 from kvcy.engine.keyspace cimport Access
 from kvcy.engine.shards cimport Key, Keyspace
 
@@ -19,11 +19,3 @@ cdef class Store:
     cdef void lock(self, const Key* key, bint exclusive) noexcept
     cdef void reclaim(self) noexcept
     cdef tuple walk(self, uint64_t cursor)
-
-cdef class Worker:
-    """An executor and its session, for one execute() at a time."""
-    cdef Executor* executor
-    cdef Session* session
-    cdef Store store
-
-    cdef bytes run(self, list arguments)

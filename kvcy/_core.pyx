@@ -10,16 +10,14 @@ Limits: a key or value has at most 512 MB; the store is in memory only for now.
 """
 from collections.abc import KeysView, MutableMapping
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from kvcy.commands.executor cimport executor_free, executor_new
+from kvcy._conversions cimport argument_bytes, borrow, bytes_from_block, clock_ms, deadline_ms, raise_for
+from kvcy._worker cimport Worker, worker_new
 from kvcy.commands.service cimport service_free, service_new
-from kvcy.commands.session cimport (
-    SESSION_AUTHENTICATED, SESSION_PARKED, session_execute, session_free, session_new, session_resume)
-from kvcy.engine.block cimport Block, Bytes, block_release, block_retain
+from kvcy.engine.block cimport Bytes, block_retain
 from kvcy.engine.entry cimport TYPE_STRING, Entry, entry_expire_ms, entry_key, entry_type, entry_value
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
@@ -30,30 +28,13 @@ from kvcy.engine.shards cimport (
 from kvcy.engine.whole cimport keyspace_count, keyspace_flush, keyspace_walk
 from kvcy.engine.platform cimport unlikely
 from kvcy.engine.quiet cimport quiet_reclaim, quiet_waiting
-from kvcy.engine.status cimport NO_MEMORY, NOT_FOUND, OK, TOO_LARGE, Status
-from kvcy.protocol.writer cimport writer_clear
+from kvcy.engine.status cimport OK, Status
 
 import os
 
 from kvcy._views import LiveItems, LiveValues
-from kvcy.errors import ReplyError, StoreClosedError, ValueTooLargeError, WrongTypeError
+from kvcy.errors import ReplyError, StoreClosedError, WrongTypeError
 from kvcy.protocol.reply import ReplyReader
-
-cdef extern from *:
-    """
-    #include <time.h>
-    #ifdef CLOCK_REALTIME_COARSE
-    #define KVCY_CLOCK CLOCK_REALTIME_COARSE   /* a few ms behind at most, and four times as fast to read */
-    #else
-    #define KVCY_CLOCK CLOCK_REALTIME
-    #endif
-    static inline int64_t kvcy_now_ms(void) {
-        struct timespec now;
-        clock_gettime(KVCY_CLOCK, &now);
-        return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    }
-    """
-    int64_t clock_ms "kvcy_now_ms"() nogil
 
 cdef enum:
     COPY_BYTES_MAX = 65536           # more than this is copied without the GIL
@@ -61,101 +42,6 @@ cdef enum:
 
 
 cdef object MISSING = object()
-
-
-cdef int raise_for(Status status) except -1:
-    """The one translator from an engine status to an exception."""
-    if status == OK or status == NOT_FOUND:
-        return 0
-    if status == NO_MEMORY:
-        raise MemoryError("the store has no memory left; nothing was changed")
-    if status == TOO_LARGE:
-        raise ValueTooLargeError("a value may have at most 512 MB")
-    raise WrongTypeError("the key holds another type of value")
-
-
-cdef class Borrowed:
-    """The bytes of a bytes-like object, held in place while an operation uses them."""
-    cdef Py_buffer view
-    cdef bint held
-
-    cdef int take(self, object source, Bytes* out) except -1:
-        if not isinstance(source, (bytearray, memoryview)):
-            raise TypeError(f"keys and values are bytes, not {type(source).__name__}")
-        PyObject_GetBuffer(source, &self.view, PyBUF_SIMPLE)
-        self.held = True
-        out.data = <const char*> self.view.buf
-        out.size = <size_t> self.view.len
-        out.block = NULL
-        return 0
-
-    def __dealloc__(self):
-        if self.held:
-            PyBuffer_Release(&self.view)
-
-
-cdef inline object borrow(object source, Bytes* out):
-    """Points `out` at the object's bytes; what it returns must live as long as they are used."""
-    cdef Borrowed borrowed
-    if PyBytes_CheckExact(source):
-        out.data = PyBytes_AS_STRING(source)
-        out.size = <size_t> PyBytes_GET_SIZE(source)
-        out.block = NULL
-        return source
-    if isinstance(source, bytes):      # of a subclass
-        return borrow(PyBytes_FromStringAndSize(PyBytes_AS_STRING(source), PyBytes_GET_SIZE(source)), out)
-    borrowed = Borrowed()
-    borrowed.take(source, out)
-    return borrowed
-
-
-cdef object bytes_from_block(Block* block):
-    """A bytes object with the block's content; gives up the reference."""
-    cdef Py_ssize_t size = <Py_ssize_t> block.size
-    try:
-        return PyBytes_FromStringAndSize(block.data, size)
-    finally:
-        block_release(block)
-
-
-cdef class Worker:
-    def __cinit__(self, Store store):
-        self.store = store
-        self.executor = executor_new(store.keyspace, store.service)
-        self.session = session_new(store.service, clock_ms())
-        if self.executor == NULL or self.session == NULL:
-            raise MemoryError()
-        self.session.flags |= SESSION_AUTHENTICATED
-        self.session.protocol = 3
-        self.executor.reply.resp3 = True
-
-    def __dealloc__(self):
-        if self.session != NULL:
-            session_free(self.session, self.store.keyspace)
-        if self.executor != NULL:
-            executor_free(self.executor)
-
-    cdef bytes run(self, list arguments):
-        """The encoded reply of one command; b"" when the command exists only in a server."""
-        cdef list held = []
-        cdef Bytes* argv
-        cdef uint32_t argc = <uint32_t> len(arguments)
-        cdef bytearray memory = bytearray(argc * sizeof(Bytes))
-        cdef bint native
-        cdef uint32_t i
-        argv = <Bytes*> <char*> memory
-        for i in range(argc):
-            held.append(borrow(arguments[i], &argv[i]))
-        self.executor.now_ms = clock_ms()
-        self.executor.now_us = self.executor.now_ms * 1000
-        self.session.database = self.store.database
-        with nogil:
-            native = session_execute(self.session, self.executor, argv, argc)
-            while self.session.state == SESSION_PARKED:                 # for Python, which only a server has
-                session_resume(self.session, self.executor, NULL, 0)
-        reply = PyBytes_FromStringAndSize(self.executor.reply.data, <Py_ssize_t> self.executor.reply.size)
-        writer_clear(&self.executor.reply)
-        return reply if native else b""
 
 
 cdef class Store:
@@ -377,8 +263,8 @@ cdef class Store:
         name = encoded[0].upper()
         if name in CONNECTION_COMMANDS:
             raise ReplyError(f"ERR {name.decode()} belongs to a connection and is not for execute()")
-        worker = self._workers.pop() if self._workers else Worker(self)
-        reply = worker.run(encoded)
+        worker = self._workers.pop() if self._workers else worker_new(self, self.keyspace, self.service)
+        reply = worker.run(encoded, self.database)
         self._workers.append(worker)
         self.reclaim()
         if not reply:
@@ -535,24 +421,3 @@ cdef bint collect_key(Access* access, const Entry* entry, void* context) noexcep
     cdef Bytes key = entry_key(entry)
     (<list> context).append(PyBytes_FromStringAndSize(key.data, <Py_ssize_t> key.size))
     return True
-
-
-cdef object argument_bytes(object argument):
-    if isinstance(argument, str):
-        return argument.encode()
-    if isinstance(argument, bool):
-        raise TypeError("a bool is not a command argument; send 1 or 0")
-    if isinstance(argument, int):
-        return b"%d" % argument
-    if isinstance(argument, float):
-        return repr(argument).encode()
-    return argument if isinstance(argument, bytes) else bytes(memoryview(argument))
-
-
-cdef int64_t deadline_ms(object seconds, int64_t now_ms) except -1:
-    cdef double ms = float(seconds) * 1000
-    if not ms > 0:
-        raise ValueError(f"a time to live must be above 0 seconds, not {seconds!r}")
-    if ms > 9e15:
-        raise ValueError(f"a time to live of {seconds!r} seconds is too long")
-    return now_ms + max(<int64_t> 1, <int64_t> ms)

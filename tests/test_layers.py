@@ -15,7 +15,7 @@ LAYERS = (
     ("kvcy.engine",),
     ("kvcy.protocol",),
     ("kvcy.commands",),
-    ("kvcy._core", "kvcy._views"),
+    ("kvcy._conversions", "kvcy._core", "kvcy._views", "kvcy._worker"),
     ("kvcy.client",),
     ("kvcy.server",),
     ("kvcy.cli",),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator, MutableMapping
 
 import pytest
@@ -197,3 +199,15 @@ def test_memory_is_reported(store: kvcy.Store) -> None:
     assert store.memory_bytes() > empty + 1_000_000
     store.clear()
     assert store.memory_bytes() < empty + 100_000
+
+
+def test_a_store_and_its_idle_workers_go_without_close() -> None:
+    """They hold one another, so the garbage collector takes them, in whatever order it comes to them."""
+    gone = []
+    for _ in range(100):
+        store = kvcy.Store(shards=1)
+        store.execute("SET", "k", "v")
+        gone.append(weakref.ref(store))
+    del store
+    gc.collect()
+    assert [each() for each in gone] == [None] * 100

@@ -84,7 +84,7 @@ cdef class LockProbe:
         return torn
 
     def turns(self, str part, uint64_t count) -> int:
-        """Read, or count up, both numbers so often, as `part` says: "read", "write", "leaf"; how often they differed."""
+        """Read ("read") or count up ("write", "leaf") both numbers `count` times; how often they differed."""
         cdef int number = PARTS.index(part)
         cdef uint64_t turn
         cdef uint64_t torn = 0

@@ -1,0 +1,15 @@
+# cython: language_level=3
+"""Worker: an executor and its session, for one execute() of a Store at a time."""
+from kvcy.commands.types cimport Executor, Service, Session
+from kvcy.engine.shards cimport Keyspace
+
+cdef class Worker:
+    cdef object owner                # keeps keyspace and service alive
+    cdef Keyspace* keyspace          # borrowed
+    cdef Executor* executor          # owned
+    cdef Session* session            # owned
+
+    # The encoded reply of one command; b"" when the command exists only in a server.
+    cdef bytes run(self, list arguments, int database)
+
+cdef Worker worker_new(object owner, Keyspace* keyspace, Service* service)
