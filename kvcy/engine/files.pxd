@@ -1,0 +1,49 @@
+# cython: language_level=3
+"""The one seam between the engine and the file system: every call on a file goes through it.
+
+All functions answer 0 (or what is named) or a negative errno, never -EINTR: an interrupted call is made again. The
+exceptions are file_sync and directory_sync, which report whatever they met at once: after a failed sync the system may
+have dropped what it could not write, and a second one would lie. (An interrupted sync is made again, since nothing was
+reported.) Names are relative to the directory `directory`, an open descriptor.
+
+A table of functions is behind it, which tests replace to play faults: file_calls() is the one in use. The functions of
+the table do what the system calls of their names do, but for answering a negative errno; they may be interrupted, and
+may write or read less than was asked.
+"""
+from libc.stdint cimport int64_t, uint64_t
+
+cdef struct FileCalls:
+    int (*open)(int directory, const char* name, int flags, int mode) noexcept nogil        # a descriptor
+    int (*close)(int file) noexcept nogil
+    int64_t (*write)(int file, const char* data, size_t size, uint64_t offset) noexcept nogil      # bytes
+    int64_t (*read)(int file, char* data, size_t size, uint64_t offset) noexcept nogil             # bytes, 0: the end
+    int (*sync)(int file) noexcept nogil                                                     # fdatasync
+    int (*sync_directory)(int directory) noexcept nogil                                      # fsync
+    int (*allocate)(int file, uint64_t size) noexcept nogil                                  # from 0; grows the file
+    int (*truncate)(int file, uint64_t size) noexcept nogil
+    int (*rename)(int directory, const char* old, const char* name) noexcept nogil
+    int (*unlink)(int directory, const char* name) noexcept nogil
+    int64_t (*size)(int file) noexcept nogil
+
+# The table in use, which may be changed only while no other thread uses files; and the system's own, to go back to.
+cdef FileCalls* file_calls() noexcept nogil
+cdef const FileCalls* file_calls_system() noexcept nogil
+
+# A descriptor, closed on exec. `file_create` makes the file, 0600, or empties it if it exists.
+cdef int file_open_read(int directory, const char* name) noexcept nogil
+cdef int file_open_write(int directory, const char* name) noexcept nogil
+cdef int file_create(int directory, const char* name) noexcept nogil
+cdef void file_close(int file) noexcept nogil
+# All of it, or an error; what was written before the error is unknown.
+cdef int file_write_at(int file, const void* data, size_t size, uint64_t offset) noexcept nogil
+cdef int file_write_zeros(int file, uint64_t size, uint64_t offset) noexcept nogil
+# The bytes read: `size` of them, or fewer at the end of the file.
+cdef int64_t file_read_at(int file, void* data, size_t size, uint64_t offset) noexcept nogil
+cdef int file_sync(int file) noexcept nogil
+cdef int directory_sync(int directory) noexcept nogil
+# Gives a new, empty file its size, with disk space behind it: by fallocate, or by zeros where the file system cannot.
+cdef int file_allocate(int file, uint64_t size) noexcept nogil
+cdef int file_truncate(int file, uint64_t size) noexcept nogil
+cdef int file_rename(int directory, const char* old, const char* name) noexcept nogil
+cdef int file_unlink(int directory, const char* name) noexcept nogil
+cdef int64_t file_size(int file) noexcept nogil
