@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import kvcy
 from kvcy.client import CallTimeoutError, Client, ConnectError, ConnectionLostError, TransactionAbortedError
 from kvcy.client import trio as kvcy_trio
 from kvcy.client._address import Address, parse_url
+from kvcy.client._sync.connection import Connection
 
 GENERATOR = Path(__file__).resolve().parent.parent / "tools" / "generate_sync_client.py"
 
@@ -149,10 +151,16 @@ def test_nobody_there() -> None:
         client.ping()
 
 
+def kill(client: Client, number: int, connection: Connection) -> None:
+    """Kills the connection, and waits until it is closed: CLIENT KILL answers before that."""
+    client.client_kill("ID", number)
+    assert select.select([connection._stream._socket], [], [], kvcy_server.TIMEOUT_S)[0]
+
+
 def test_a_connection_the_server_closed_is_replaced(client: Client) -> None:
     with Client(client_url(client)) as other:
         number = other.client_id()
-        client.client_kill("ID", number)
+        kill(client, number, other._pool._idle[0])
         assert other.client_id() != number
 
 
@@ -163,7 +171,7 @@ def client_url(client: Client) -> str:
 
 def test_a_lost_connection_is_an_error_of_its_own(client: Client) -> None:
     with Client(client_url(client)) as other, other.session() as session:
-        client.client_kill("ID", session.client_id())
+        kill(client, session.client_id(), session._connection)
         with pytest.raises(ConnectionLostError):
             session.ping()
 
