@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "kvcy"
-SKIPPED = {"build", "dist", "venv", "__pycache__", "node_modules"}
+SKIPPED = {"build", "dist", "venv", "work", "__pycache__", "node_modules"}  # venv and work: .ci's
 TEXT = {".py", ".pyi", ".pyx", ".pxd", ".md", ".toml", ".cfg", ".ini", ".in", ".txt", ".sh", ".h", ".conf", ".yml"}
 
 STRING = re.compile(r"'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\"|#[^\n]*", re.DOTALL)
@@ -30,12 +31,10 @@ class Import:
 def source_files(*suffixes: str, under: Path = PACKAGE) -> list[Path]:
     """The files below `under` with one of these suffixes, build products and hidden directories left out."""
     found = []
-    for path in sorted(under.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        hidden = any(part.startswith(".") and part != ".ci" or part in SKIPPED for part in parts)
-        if path.suffix in suffixes and path.is_file() and not hidden:
-            found.append(path)
-    return found
+    for directory, names, files in os.walk(under):
+        names[:] = [name for name in names if name not in SKIPPED and not name.startswith(".")]
+        found += [Path(directory, file) for file in files if Path(file).suffix in suffixes and file[0] != "."]
+    return sorted(found)
 
 
 def module_name(path: Path) -> str:

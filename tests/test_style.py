@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from build_support.flags import HARDEN, WARN, accepted
+from build_support.flags import WARN, accepted
 from source_tree import PACKAGE, ROOT, cython_imports, module_name, source_files
 
 if sys.version_info >= (3, 11):
@@ -156,11 +156,12 @@ def complaints(path: Path, directory: Path, seen_dir: Path) -> str:
         return ""
     generated = str(directory / f"{module_name(path)}.c")
     compiler = shutil.which("cc") or "cc"
-    base = [compiler, "-c", "-fPIC", "-DNDEBUG", "-O2", f"-I{sysconfig.get_path('include')}"]
+    # What only an optimising compiler sees is fatal where wheels are built (.ci/flavour wheel).
+    base = [compiler, "-fsyntax-only", "-fPIC", "-DNDEBUG", f"-I{sysconfig.get_path('include')}"]
     said = ""
     for command in (
         [sys.executable, "-m", "cython", "-3", "-I", str(ROOT), "-o", generated, str(path)],
-        [*base, *accepted(base, HARDEN + WARN), generated, "-o", generated + ".o"],
+        [*base, *accepted(base, WARN), generated],
     ):
         result = subprocess.run(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
