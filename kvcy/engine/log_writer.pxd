@@ -1,0 +1,47 @@
+# cython: language_level=3
+"""The write-ahead log, the part on disk: opening it, the flusher, closing it. See log.pxd.
+
+Two threads serve a log: one in log_flush_run, and, so that making a segment stalls nobody, one in log_prepare_run
+(without it, the flusher makes segments). Both end soon after log_stop.
+"""
+from libc.stdint cimport uint64_t
+
+from kvcy.engine.log cimport Log, LogPolicy
+
+
+cdef extern from *:
+    """
+    #define KVCY_LOG_SLEEP_MAX_NS    500000000u     /* however little there is to do, the flusher looks */
+    #define KVCY_LOG_SYNC_NS         500000000u     /* everysec: from one sync to the next */
+    #define KVCY_LOG_PACE_NS          10000000u     /* everysec, no: from one write to the next */
+    #define KVCY_LOG_RETRY_NS        100000000u     /* a full disk */
+    """
+    const uint64_t LOG_SLEEP_MAX_NS "KVCY_LOG_SLEEP_MAX_NS"
+    const uint64_t LOG_SYNC_NS "KVCY_LOG_SYNC_NS"
+    const uint64_t LOG_PACE_NS "KVCY_LOG_PACE_NS"
+    const uint64_t LOG_RETRY_NS "KVCY_LOG_RETRY_NS"
+
+cdef struct LogOptions:
+    int directory                   # open as long as the log is
+    unsigned char history[16]
+    uint64_t segment_bytes          # a multiple of 4096
+    uint64_t ring_bytes             # a power of two; 0: the default
+    uint64_t position               # the end that reading found: where the log goes on
+    uint64_t durable                # known to be on disk (LogReader.durable); from there to `position` is written again,
+                                    # since a sync that failed in another process may have left it in memory only
+    bint erase                      # what lies behind `position` is to become zeros (a torn tail)
+    LogPolicy policy
+    uint64_t (*now_ns)() noexcept nogil     # monotonic; NULL: the system's clock
+
+# Opens the log of a directory; makes its segment if need be. Segments behind are removed. NULL: `error` has the errno.
+# REQUIRES: `position` was found by reading (log_reader.pxd); the segment before, if there is one, is complete.
+cdef Log* log_open(const LogOptions* options, int* error) noexcept nogil
+# One turn of the flusher: writes and syncs what there is, by the policy. In how many ns there is something to do again
+# if nobody appends. REQUIRES: one thread at a time.
+cdef uint64_t log_flush_step(Log* log) noexcept nogil
+cdef void log_flush_run(Log* log) noexcept nogil        # returns after log_stop, all being durable that can be
+cdef void log_prepare_run(Log* log) noexcept nogil
+cdef void log_stop(Log* log) noexcept nogil             # nothing may be appended after this
+# Makes durable what is not, and frees the log: 0, or a negative errno where that failed.
+# REQUIRES: nobody else uses it any more; both threads have ended, or never were.
+cdef int log_close(Log* log) noexcept nogil

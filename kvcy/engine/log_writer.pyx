@@ -1,0 +1,394 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""The flusher. See log_writer.pxd, and docs/durability.md for the promises.
+
+A segment is synced before the next one is written to, whatever the policy: a segment in use vouches for those before
+it. `boundary` is the end of the last record that is in the files as a whole; a sync makes that the durable position.
+
+When the disk is full, the flusher says so (LOG_FULL) as soon as the next segment cannot be made and the one in use has
+no room left for what the ring may hold twice over, so that what is in the ring, as a rule, still finds its place and no
+appender has to wait.
+
+An error but that one breaks the log. From then on the flusher throws away what comes, so that no appender hangs.
+"""
+from libc.errno cimport EDQUOT, ENOENT, ENOMEM, ENOSPC
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from kvcy.engine.files cimport (
+    directory_sync, file_close, file_read_at, file_size, file_sync, file_write_at, file_write_zeros,
+)
+from kvcy.engine.futex cimport (
+    add_ordered_u32, futex_wait, futex_wake, load_ordered_u32, load_ordered_u64, monotonic_ns, store_ordered_u32,
+    store_ordered_u64, swap_if_u32,
+)
+from kvcy.engine.log cimport (
+    AWAKE, LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_FULL, LOG_RING_BYTES, LOG_WORKING, NEXT_FAILED, NEXT_MAKING,
+    NEXT_READY, NEXT_WANTED, PACING, SLEEPING, log_free, log_give_room, log_new, log_publish, log_tell, log_wake,
+)
+from kvcy.engine.log_format cimport SEGMENT_HEADER_BYTES, place_in_file
+from kvcy.engine.log_segment cimport history_seed, segment_make, segment_open, segments_remove_from
+from kvcy.engine.platform cimport invariant, load_relaxed_u64, store_relaxed_u64
+
+
+# --- opening
+
+cdef int write_again(Log* log, uint64_t begin, uint64_t end) noexcept nogil:
+    """Reads and writes what lies between, by way of the ring, and syncs it."""
+    cdef const char* reason = NULL
+    cdef uint64_t segment_end, size
+    cdef int64_t got
+    cdef int answer = 0
+    cdef int file
+    while begin < end and answer >= 0:
+        segment_end = (begin // log.segment_bytes + 1) * log.segment_bytes
+        if segment_end > end:
+            segment_end = end
+        file = segment_open(
+            log.directory, begin // log.segment_bytes, log.segment_bytes, log.history, True, &reason)
+        if file < 0:
+            return file
+        while begin < segment_end and answer >= 0:
+            size = segment_end - begin
+            if size > log.ring_bytes:
+                size = log.ring_bytes
+            got = file_read_at(file, log.ring, size, place_in_file(begin, log.segment_bytes))
+            answer = <int> got if got < 0 else file_write_at(
+                file, log.ring, <size_t> got, place_in_file(begin, log.segment_bytes))
+            begin += size
+        if answer == 0:
+            answer = file_sync(file)
+        file_close(file)
+    return answer
+
+
+cdef int open_segment(Log* log, uint64_t position, bint erase) noexcept nogil:
+    """Opens or makes the segment of `position`, at its full size, and erases its rest if that is wanted."""
+    cdef uint64_t rest = log.segment_bytes - position % log.segment_bytes
+    cdef const char* reason = NULL
+    cdef int64_t size
+    cdef int answer
+    log.segment = position // log.segment_bytes
+    log.file = segment_open(log.directory, log.segment, log.segment_bytes, log.history, True, &reason)
+    if log.file == -ENOENT and rest == log.segment_bytes:
+        log.file = segment_make(log.directory, log.segment, log.segment_bytes, log.history)
+    if log.file < 0:
+        return log.file
+    size = file_size(log.file)
+    if size < 0:
+        return <int> size
+    if erase or size != <int64_t> (SEGMENT_HEADER_BYTES + log.segment_bytes):
+        answer = file_write_zeros(log.file, rest, place_in_file(position, log.segment_bytes))
+        if answer < 0:
+            return answer
+    answer = file_sync(log.file)
+    return answer if answer < 0 else directory_sync(log.directory)
+
+
+cdef Log* log_open(const LogOptions* options, int* error) noexcept nogil:
+    cdef Log* log = log_new(options.ring_bytes if options.ring_bytes != 0 else <uint64_t> LOG_RING_BYTES)
+    invariant(options.segment_bytes > 0 and options.segment_bytes % 4096 == 0)
+    invariant(options.durable <= options.position and options.position % 8 == 0)
+    if log == NULL:
+        error[0] = ENOMEM
+        return NULL
+    log.directory = options.directory
+    log.segment_bytes = options.segment_bytes
+    memcpy(log.history, options.history, 16)
+    log.seed = history_seed(options.history)
+    log.policy = options.policy
+    log.now_ns = options.now_ns if options.now_ns != NULL else monotonic_ns
+    log.began = log.appended = log.filled = log.taken = log.written = log.durable = options.position
+    log.boundary = log.synced = options.position
+    log.file = log.next_file = -1
+    error[0] = -segments_remove_from(log.directory, options.position // options.segment_bytes + 1)
+    if error[0] == 0:
+        error[0] = -write_again(log, options.durable, options.position)
+    if error[0] == 0:
+        error[0] = -open_segment(log, options.position, options.erase)
+    if error[0] != 0:
+        if log.file >= 0:
+            file_close(log.file)
+        log_free(log)
+        return NULL
+    return log
+
+
+# --- states
+
+cdef bint is_full_disk(int answer) noexcept nogil:
+    return answer == -ENOSPC or answer == -EDQUOT
+
+
+cdef void log_break(Log* log, int error) noexcept nogil:
+    """Nothing but what is durable is ever promised again."""
+    invariant(error > 0 and log.state != LOG_BROKEN)
+    store_ordered_u32(&log.error, error)
+    store_ordered_u32(&log.state, LOG_BROKEN)
+    log_tell(log)
+
+
+cdef void set_full(Log* log, int error) noexcept nogil:
+    """`error`: of the full disk, or 0: it is not."""
+    if log.state == LOG_BROKEN or (log.state == LOG_FULL) == (error != 0):
+        return
+    store_ordered_u32(&log.error, error)
+    store_ordered_u32(&log.state, LOG_FULL if error != 0 else LOG_WORKING)
+
+
+cdef void judge_room(Log* log) noexcept nogil:
+    """Whether the disk is full, as far as anybody has to know, or worse."""
+    cdef uint64_t room = (log.segment + 1) * log.segment_bytes - log.written
+    if load_ordered_u32(&log.next_state) == NEXT_FAILED:
+        if not is_full_disk(-<int> log.next_error):
+            log_break(log, <int> log.next_error)
+        elif room < 2 * log.ring_bytes:
+            set_full(log, <int> log.next_error)
+        else:
+            set_full(log, 0)
+    else:
+        set_full(log, 0)
+
+
+# --- the next segment
+
+cdef void prepare(Log* log) noexcept nogil:
+    """Makes the next segment, if nobody is at it. By any thread."""
+    cdef int file
+    if not (swap_if_u32(&log.next_state, NEXT_WANTED, NEXT_MAKING)
+            or swap_if_u32(&log.next_state, NEXT_FAILED, NEXT_MAKING)):
+        return
+    file = segment_make(log.directory, log.segment + 1, log.segment_bytes, log.history)
+    if file >= 0:
+        log.next_file = file
+    else:
+        log.next_error = -file
+    store_ordered_u32(&log.next_state, NEXT_READY if file >= 0 else NEXT_FAILED)
+    futex_wake(&log.next_state)
+
+
+cdef void prepare_in_time(Log* log, uint64_t now_ns) noexcept nogil:
+    """Where no other thread makes segments: makes the next one when more than half of this one is used."""
+    cdef uint64_t room = (log.segment + 1) * log.segment_bytes - log.written
+    if log.next_state == NEXT_READY or room > log.segment_bytes // 2 or load_ordered_u32(&log.preparers) != 0:
+        return
+    if log.next_state == NEXT_WANTED or now_ns - log.prepared_ns >= LOG_RETRY_NS:
+        log.prepared_ns = now_ns
+        prepare(log)
+
+
+cdef int change_segment(Log* log) noexcept nogil:
+    """Goes on to the next segment when the one in use is full and synced; 0 or a negative errno."""
+    while load_ordered_u32(&log.next_state) != NEXT_READY:
+        prepare(log)
+        futex_wait(&log.next_state, NEXT_MAKING, -1)
+        if load_ordered_u32(&log.next_state) == NEXT_FAILED:
+            return -<int> log.next_error
+    file_close(log.file)
+    log.file = log.next_file
+    log.next_file = -1
+    log.segment += 1
+    store_ordered_u32(&log.next_state, NEXT_WANTED)
+    futex_wake(&log.next_state)
+    return 0
+
+
+# --- the flusher's turn
+
+cdef int sync_written(Log* log) noexcept nogil:
+    """Syncs the segment in use; 0 or a negative errno."""
+    cdef uint64_t began_ns = log.now_ns()
+    cdef uint64_t us
+    cdef int answer = file_sync(log.file)
+    if answer < 0:
+        return answer
+    us = (log.now_ns() - began_ns) // 1000
+    log.sync_began_ns = began_ns
+    log.synced = log.written
+    store_relaxed_u64(&log.syncs, log.syncs + 1)
+    store_relaxed_u64(&log.sync_last_us, us)
+    store_relaxed_u64(&log.sync_total_us, log.sync_total_us + us)
+    if us > log.sync_max_us:
+        store_relaxed_u64(&log.sync_max_us, us)
+    return 0
+
+
+cdef int write_out(Log* log, uint64_t limit) noexcept nogil:
+    """Writes the ring up to `limit`, syncing each segment that becomes full; 0 or a negative errno. An error that is
+    not a full disk, and every error of a sync, has broken the log."""
+    cdef uint64_t segment_end, place, size
+    cdef int answer
+    while log.written < limit:
+        segment_end = (log.segment + 1) * log.segment_bytes
+        if log.written == segment_end:
+            if log.synced < log.written:
+                answer = sync_written(log)
+                if answer < 0:
+                    log_break(log, -answer)
+                    return answer
+                log_publish(log, log.boundary)
+            answer = change_segment(log)
+        else:
+            place = log.written & (log.ring_bytes - 1)
+            size = limit if limit < segment_end else segment_end
+            size -= log.written
+            if size > log.ring_bytes - place:
+                size = log.ring_bytes - place
+            answer = file_write_at(log.file, log.ring + place, size, place_in_file(log.written, log.segment_bytes))
+            if answer == 0:
+                store_ordered_u64(&log.written, log.written + size)
+                store_relaxed_u64(&log.writes, log.writes + 1)
+                log_give_room(log, log.written)
+        if answer < 0:
+            if not is_full_disk(answer):
+                log_break(log, -answer)
+            return answer
+    return 0
+
+
+cdef bint sync_is_due(Log* log, uint64_t now_ns) noexcept nogil:
+    cdef uint32_t policy
+    if log.boundary <= log.durable:
+        return False
+    policy = load_ordered_u32(&log.policy)
+    if policy == LOG_ALWAYS or load_ordered_u32(&log.stopping) or load_ordered_u64(&log.wanted) > log.durable:
+        return True
+    return policy == LOG_EVERYSEC and now_ns - log.sync_began_ns >= LOG_SYNC_NS
+
+
+cdef void note_age(Log* log, uint64_t now_ns) noexcept nogil:
+    """Keeps unsynced_since_ns: what came before `now_ns` is durable, or the time stands."""
+    if load_ordered_u64(&log.appended) == log.durable:
+        store_ordered_u64(&log.unsynced_since_ns, 0)
+    elif log.unsynced_since_ns == 0 or log.boundary <= log.durable:
+        store_ordered_u64(&log.unsynced_since_ns, now_ns if now_ns != 0 else 1)
+
+
+cdef uint64_t next_turn(Log* log, uint64_t now_ns) noexcept nogil:
+    """In how many ns there is something to do again, if nobody appends."""
+    cdef uint64_t since
+    if log.state == LOG_BROKEN:
+        return LOG_SLEEP_MAX_NS
+    if log.state == LOG_FULL or load_ordered_u32(&log.next_state) == NEXT_FAILED:
+        return LOG_RETRY_NS
+    if log.boundary > log.durable and log.policy == LOG_EVERYSEC:
+        since = now_ns - log.sync_began_ns
+        return LOG_SYNC_NS - since if since < LOG_SYNC_NS else 0
+    return LOG_SLEEP_MAX_NS
+
+
+cdef uint64_t log_flush_step(Log* log) noexcept nogil:
+    cdef uint64_t now_ns = log.now_ns()
+    cdef uint64_t complete = load_ordered_u64(&log.appended)        # before `filled`: what lies between is no record yet
+    cdef uint64_t filled = load_ordered_u64(&log.filled)
+    cdef int answer
+    log.wrote = False
+    if filled < complete:
+        filled = complete
+    if log.state == LOG_BROKEN:
+        log_give_room(log, filled)
+        return LOG_SLEEP_MAX_NS
+    note_age(log, now_ns)
+    if filled > log.written:
+        answer = write_out(log, filled)
+        log.wrote = True
+        if log.state == LOG_BROKEN:
+            log_give_room(log, filled)
+            return 0
+        if answer < 0:
+            set_full(log, -answer)
+            return LOG_RETRY_NS
+        log.boundary = complete
+    if sync_is_due(log, now_ns):
+        now_ns = log.now_ns()
+        answer = sync_written(log) if log.synced < log.written else 0
+        if answer < 0:
+            log_break(log, -answer)
+            return 0
+        log_publish(log, log.boundary)
+        note_age(log, now_ns)
+    prepare_in_time(log, now_ns)
+    judge_room(log)
+    return next_turn(log, now_ns)
+
+
+# --- threads
+
+cdef bint has_work(Log* log, uint32_t kind) noexcept nogil:
+    """Whether the flusher must not fall asleep: what a wake-up of this kind could have been for has come already."""
+    cdef uint64_t appended = load_ordered_u64(&log.appended)
+    if load_ordered_u32(&log.stopping):
+        return True
+    if load_ordered_u32(&log.room_wanted) and load_ordered_u64(&log.filled) > log.taken:
+        return True
+    if log.state == LOG_BROKEN:
+        return False
+    if load_ordered_u64(&log.wanted) > log.durable or appended - log.taken > log.ring_bytes >> 1:
+        return True
+    return kind == SLEEPING and appended > log.written
+
+
+cdef void sleep(Log* log, uint32_t kind, uint64_t ns) noexcept nogil:
+    store_ordered_u32(&log.sleeping, kind)
+    if not has_work(log, kind):
+        futex_wait(&log.sleeping, kind, <int64_t> ns)
+    store_ordered_u32(&log.sleeping, AWAKE)
+
+
+cdef bint finished(Log* log) noexcept nogil:
+    """After log_stop: whether there is nothing left that could be done."""
+    if log.state != LOG_WORKING:
+        return True
+    return log.durable == load_ordered_u64(&log.appended)
+
+
+cdef void log_flush_run(Log* log) noexcept nogil:
+    cdef uint64_t ns
+    while True:
+        ns = log_flush_step(log)
+        if load_ordered_u32(&log.stopping):
+            if finished(log):
+                break
+        elif log.state == LOG_FULL:
+            futex_wait(&log.stopping, 0, LOG_RETRY_NS)
+        elif ns != 0 and log.wrote and log.policy != LOG_ALWAYS:
+            sleep(log, PACING, ns if ns < LOG_PACE_NS else LOG_PACE_NS)
+        elif ns != 0:
+            sleep(log, SLEEPING, ns)
+    store_ordered_u32(&log.ended, 1)
+    log_tell(log)
+
+
+cdef void log_prepare_run(Log* log) noexcept nogil:
+    cdef uint32_t state
+    add_ordered_u32(&log.preparers, 1)
+    while not load_ordered_u32(&log.stopping):
+        state = load_ordered_u32(&log.next_state)
+        if state == NEXT_WANTED:
+            prepare(log)
+            log_wake(log)
+        elif state == NEXT_FAILED and is_full_disk(-<int> log.next_error):
+            futex_wait(&log.stopping, 0, LOG_RETRY_NS)
+            prepare(log)
+            log_wake(log)
+        else:
+            futex_wait(&log.next_state, state, LOG_SLEEP_MAX_NS)
+    add_ordered_u32(&log.preparers, <uint32_t> -1)
+
+
+cdef void log_stop(Log* log) noexcept nogil:
+    store_ordered_u32(&log.stopping, 1)
+    futex_wake(&log.stopping)
+    futex_wake(&log.next_state)
+    log_wake(log)
+
+
+cdef int log_close(Log* log) noexcept nogil:
+    cdef int answer
+    log_stop(log)
+    log_flush_run(log)
+    answer = 0 if log.durable == load_relaxed_u64(&log.appended) else -<int> log.error
+    file_close(log.file)
+    if log.next_state == NEXT_READY:
+        file_close(log.next_file)
+    log_free(log)
+    return answer
