@@ -1,7 +1,7 @@
 # cython: language_level=3
 """The executor: takes commands through parsing, checks, locks, handler and accounting. One a thread."""
 from libc.stdint cimport uint32_t
-from kvcy.commands.types cimport Call, Executor, Prepared, Row, Service, Session
+from kvcy.commands.types cimport AHEAD_ENOUGH, Ahead, Call, Executor, Row, Service, Session
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.shards cimport Keyspace, ShardSet
 
@@ -12,6 +12,16 @@ cdef void executor_free(Executor* executor) noexcept nogil
 # --- what session.pyx is made of
 # Parses and runs batches until the bytes, the budget or the session's willingness end; see session_feed.
 cdef size_t executor_feed(Executor* executor, Session* session, const char* data, size_t size) noexcept nogil
+# The same in two steps, for sessions whose bytes have come together: parse a first batch of each, prefetch what all of
+# them need, then run and feed each. executor_ahead_done ends it. The bytes must stay where they are until then.
+# REQUIRES: executor_has_room; the session is OPEN.
+cdef void executor_parse_ahead(Executor* executor, Session* session, const char* data, size_t size,
+                               Ahead* ahead) noexcept nogil
+cdef void executor_prefetch(Executor* executor, const Session* session, const Ahead* ahead,
+                            bint entries) noexcept nogil      # their slots first, then the entries the slots name
+cdef size_t executor_feed_ahead(Executor* executor, Session* session, const char* data, size_t size,
+                                Ahead* ahead) noexcept nogil
+cdef void executor_ahead_done(Executor* executor) noexcept nogil
 # Takes one command, argv and all, through the same checks; it is run, queued, parked or refused.
 cdef void executor_command(Executor* executor, Session* session, Bytes* argv, uint32_t argc) noexcept nogil
 # Runs the session's long command for one more slice; ends SESSION_CONTINUING when it is done.
@@ -28,3 +38,7 @@ cdef void executor_run(Call* call) noexcept nogil
 # Adds the shards that the command's keys are in, or all of them if it concerns the whole keyspace. False: no memory.
 cdef bint executor_shards(Executor* executor, const Row* row, const Bytes* argv, uint32_t argc,
                           ShardSet* shards) noexcept nogil
+
+cdef inline bint executor_has_room(const Executor* executor) noexcept nogil:
+    """Whether another session's commands may be parsed ahead."""
+    return executor.ahead_count < AHEAD_ENOUGH

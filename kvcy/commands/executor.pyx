@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The executor: the hot path from received bytes to written replies.
 
-    executor_feed      loop: parse a batch, prefetch, run it
+    executor_feed      loop: parse a batch, prefetch, run it; executor_feed_ahead: the first batches of several
+                     sessions are parsed and prefetched together
       parse_batch        up to BATCH_MAX commands into Executor.batch, rows found, single keys hashed
       prefetch_batch     home slots of all keys, then the entries they name: the misses of memory overlap
       run_batch          each command in order
@@ -26,9 +27,10 @@ from kvcy.commands.cycles cimport cycles
 from kvcy.commands.registry cimport row_find, row_subcommand, row_table
 from kvcy.commands.service cimport service_add_executor, service_remove_executor
 from kvcy.commands.types cimport (
-    ALL_SHARDS, BATCH_MAX, DENYOOM, ONE_KEY, PYTHON, RUNS_AHEAD, SAMPLED, SELF_LOCKING, SESSION_AUTHENTICATED,
-    SESSION_CLOSING, SESSION_MULTI, SESSION_NO_TOUCH, SESSION_OPEN, SESSION_REPLY_OFF, SESSION_REPLY_SKIP,
-    SESSION_REPLY_SKIP_NEXT, WRITE, Call, Executor, Prepared, Row, RowStats, Service, Session,
+    AHEAD_ENOUGH, ALL_SHARDS, BATCH_MAX, DENYOOM, ONE_KEY, PYTHON, RUNS_AHEAD, SAMPLED, SELF_LOCKING,
+    SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_MULTI, SESSION_NO_TOUCH, SESSION_OPEN, SESSION_REPLY_OFF,
+    SESSION_REPLY_SKIP, SESSION_REPLY_SKIP_NEXT, WRITE, Ahead, Call, Executor, Prepared, Row, RowStats, Service,
+    Session,
 )
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.keyspace cimport keyspace_settle
@@ -64,7 +66,7 @@ cdef Executor* executor_new(Keyspace* keyspace, Service* service) noexcept nogil
     executor.rows = row_table()
     executor.quiet_thread = -1
     executor.stats = <RowStats*> calloc(executor.rows.count + 1, sizeof(RowStats))
-    executor.batch = <Prepared*> calloc(BATCH_MAX, sizeof(Prepared))
+    executor.batch = <Prepared*> calloc(AHEAD_ENOUGH + 2 * BATCH_MAX, sizeof(Prepared))
     writer_init(&executor.reply)
     arguments_init(&executor.arguments)
     if executor.stats == NULL or executor.batch == NULL:
@@ -101,6 +103,7 @@ cdef void executor_call_init(Call* call, Executor* executor, Session* session) n
     call.session = session
     call.executor = executor
     call.reply = &executor.reply
+    call.reply.resp3 = session.protocol == 3
     call.row = NULL
     call.argv = NULL
     call.argc = 0
@@ -208,7 +211,7 @@ cdef void executor_run(Call* call) noexcept nogil:
         account_time(call, began)
 
 
-cdef inline void run_one_key(Call* call, Key* key) noexcept nogil:
+cdef inline void run_one_key(Call* call, const Key* key) noexcept nogil:
     """The common case: one key, its shard locked here."""
     cdef Executor* executor = call.executor
     cdef RowStats* stats = &executor.stats[call.row.number]
@@ -217,7 +220,7 @@ cdef inline void run_one_key(Call* call, Key* key) noexcept nogil:
     cdef bint timed = stats.calls & SAMPLE_MASK == 0 or executor.time_all
     cdef uint64_t began = cycles() if timed else 0
     stats.calls += 1
-    call.keys = key
+    call.keys = <Key*> key
     call.key_count = 1
     call.access.exclusive = exclusive
     shard_lock(executor.keyspace, key.shard, exclusive)
@@ -252,7 +255,7 @@ cdef inline bint ordinary(Call* call) noexcept nogil:
     return row.flags & PYTHON == 0 and (row.flags & DENYOOM == 0 or call.access.keyspace.memory_bytes_max == 0)
 
 
-cdef inline void execute(Call* call, Prepared* prepared) noexcept nogil:
+cdef inline void execute(Call* call, const Prepared* prepared) noexcept nogil:
     """Takes a command from the checks to its reply."""
     cdef Session* session = call.session
     cdef Writer* reply = call.reply
@@ -286,15 +289,15 @@ cdef inline void prepare(Executor* executor, Prepared* prepared, const Bytes* ar
 
 
 cdef uint32_t parse_batch(Executor* executor, Session* session, const char* data, size_t size, size_t* offset,
-                          ParseResult* result) noexcept nogil:
-    """Parses commands into the batch until the bytes, the budget or what may be parsed ahead end; returns how many."""
-    cdef uint32_t count = 0
-    cdef uint32_t limit = BATCH_MAX if executor.budget > BATCH_MAX else executor.budget
+                          uint32_t limit, ParseResult* result) noexcept nogil:
+    """Parses up to `limit` commands behind those parsed ahead, until the bytes or what may be parsed ahead end."""
+    cdef Prepared* batch = executor.batch + executor.ahead_count
     cdef Prepared* prepared
+    cdef uint32_t count = 0
     if not session.parser.authenticated:
         limit = 1
     while count < limit:
-        prepared = &executor.batch[count]
+        prepared = &batch[count]
         result[0] = parser_next(&session.parser, data, size, offset, &executor.arguments, &prepared.first,
                                 &prepared.argc)
         if result[0] != PARSE_COMMAND:
@@ -311,24 +314,26 @@ cdef uint32_t parse_batch(Executor* executor, Session* session, const char* data
     return count
 
 
-cdef void prefetch_batch(Executor* executor, int database, uint32_t count) noexcept nogil:
+cdef void prefetch_batch(const Executor* executor, const Session* session, const Prepared* batch, uint32_t count,
+                         bint entries) noexcept nogil:
+    """Prefetches the home slots of all keys, or the entries they name: the misses of memory overlap."""
     cdef uint32_t index
+    if executor.quiet_thread < 0 or session.flags & SESSION_MULTI:
+        return
     for index in range(count):
-        if executor.batch[index].row != NULL and executor.batch[index].row.flags & ONE_KEY:
-            keyspace_prefetch_slot(executor.keyspace, database, &executor.batch[index].key)
-    for index in range(count):
-        if executor.batch[index].row != NULL and executor.batch[index].row.flags & ONE_KEY:
-            keyspace_prefetch_entry(executor.keyspace, database, &executor.batch[index].key)
+        if batch[index].row != NULL and batch[index].row.flags & ONE_KEY:
+            if entries:
+                keyspace_prefetch_entry(executor.keyspace, session.database, &batch[index].key)
+            else:
+                keyspace_prefetch_slot(executor.keyspace, session.database, &batch[index].key)
 
 
-cdef void run_batch(Call* call, uint32_t count) noexcept nogil:
+cdef void run_batch(Call* call, const Prepared* batch, uint32_t count) noexcept nogil:
     cdef Executor* executor = call.executor
-    cdef Prepared* prepared
+    cdef const Prepared* prepared
     cdef uint32_t index
-    if count >= PREFETCH_MIN and executor.quiet_thread >= 0 and call.session.flags & SESSION_MULTI == 0:
-        prefetch_batch(executor, call.session.database, count)
     for index in range(count):
-        prepared = &executor.batch[index]
+        prepared = &batch[index]
         call.row = prepared.row
         call.argv = executor.arguments.at + prepared.first
         call.argc = prepared.argc
@@ -338,7 +343,8 @@ cdef void run_batch(Call* call, uint32_t count) noexcept nogil:
     executor.commands += count
     call.session.commands += count
     executor.budget -= count
-    arguments_clear(&executor.arguments)
+    if executor.ahead_count == 0:
+        arguments_clear(&executor.arguments)
 
 
 cdef void end_with_error(Call* call, ParseResult result) noexcept nogil:
@@ -362,37 +368,94 @@ cdef void end_with_error(Call* call, ParseResult result) noexcept nogil:
     write_error_part(call.reply, text, size)
 
 
-cdef size_t executor_feed(Executor* executor, Session* session, const char* data, size_t size) noexcept nogil:
-    cdef Call call
-    cdef size_t offset = 0
-    cdef uint32_t count
-    cdef ParseResult result = PARSE_COMMAND
-    executor_call_init(&call, executor, session)
-    # One comparison for 0 <= slow_us < SAMPLED_US_MIN: as an unsigned number, off is huge.
-    executor.time_all = <uint64_t> load_relaxed_i64(&executor.service.slow_us) < SAMPLED_US_MIN
+cdef inline void begin_feed(Executor* executor, Session* session) noexcept nogil:
     session.parser.bulk_bytes_max = load_relaxed_u64(&executor.service.bulk_bytes_max)
-    session.last_ms = executor.now_ms
-    while session.state == SESSION_OPEN and executor.budget != 0 and result == PARSE_COMMAND:
-        if unlikely(load_relaxed_u32(&session.killed)):
-            session.state = SESSION_CLOSING
-            break
-        session.parser.authenticated = admission_authenticated(session, executor.service)
-        count = parse_batch(executor, session, data, size, &offset, &result)
-        if count:
-            run_batch(&call, count)
-        if unlikely(result == PARSE_ERROR or result == PARSE_NO_MEMORY) and session.state == SESSION_OPEN:
-            end_with_error(&call, result)
-        if unlikely(executor.reply.failed):
-            session.state = SESSION_CLOSING
-        if unlikely(executor.reply.size > REPLY_BYTES_SOFT):
-            executor.budget = 0
-    executor_call_done(&call)
+    session.parser.authenticated = admission_authenticated(session, executor.service)
+
+
+cdef inline void run_parsed(Call* call, const Prepared* batch, uint32_t count, ParseResult result) noexcept nogil:
+    """Runs a batch, and what the parser said behind it."""
+    cdef Session* session = call.session
+    if unlikely(load_relaxed_u32(&session.killed)):
+        session.state = SESSION_CLOSING
+        return
+    if count:
+        run_batch(call, batch, count)
+    if unlikely(result == PARSE_ERROR or result == PARSE_NO_MEMORY) and session.state == SESSION_OPEN:
+        end_with_error(call, result)
+    if unlikely(call.reply.failed):
+        session.state = SESSION_CLOSING
+    if unlikely(call.reply.size > REPLY_BYTES_SOFT):
+        call.executor.budget = 0
+
+
+cdef size_t feed_on(Call* call, const char* data, size_t size, size_t offset, ParseResult result) noexcept nogil:
+    """Goes on at `offset`, if the parser's last word was PARSE_COMMAND; ends the feed."""
+    cdef Executor* executor = call.executor
+    cdef Session* session = call.session
+    cdef const Prepared* batch = executor.batch + executor.ahead_count
+    cdef uint32_t count
+    while result == PARSE_COMMAND and session.state == SESSION_OPEN and executor.budget != 0:
+        begin_feed(executor, session)
+        count = parse_batch(executor, session, data, size, &offset, min(executor.budget, <uint32_t> BATCH_MAX),
+                            &result)
+        if count >= PREFETCH_MIN:
+            prefetch_batch(executor, session, batch, count, False)
+            prefetch_batch(executor, session, batch, count, True)
+        run_parsed(call, batch, count, result)
+    executor_call_done(call)
     if unlikely(executor.key_capacity > KEYS_KEPT_MAX):
         free(executor.keys)
         executor.keys = NULL
         executor.key_capacity = 0
     return size if session.state == SESSION_CLOSING else offset
 
+
+cdef inline void feed_begin(Call* call, Executor* executor, Session* session) noexcept nogil:
+    executor_call_init(call, executor, session)
+    # One comparison for 0 <= slow_us < SAMPLED_US_MIN: as an unsigned number, off is huge.
+    executor.time_all = <uint64_t> load_relaxed_i64(&executor.service.slow_us) < SAMPLED_US_MIN
+    session.last_ms = executor.now_ms
+
+
+cdef size_t executor_feed(Executor* executor, Session* session, const char* data, size_t size) noexcept nogil:
+    cdef Call call
+    feed_begin(&call, executor, session)
+    return feed_on(&call, data, size, 0, PARSE_COMMAND)
+
+
+# --- several sessions
+
+cdef void executor_parse_ahead(Executor* executor, Session* session, const char* data, size_t size,
+                               Ahead* ahead) noexcept nogil:
+    ahead.offset = 0
+    ahead.first = executor.ahead_count
+    begin_feed(executor, session)
+    ahead.count = parse_batch(executor, session, data, size, &ahead.offset,
+                              BATCH_MAX, &ahead.result)
+    executor.ahead_count += ahead.count
+
+
+cdef void executor_prefetch(Executor* executor, const Session* session, const Ahead* ahead,
+                            bint entries) noexcept nogil:
+    if executor.ahead_count >= PREFETCH_MIN:
+        prefetch_batch(executor, session, executor.batch + ahead.first, ahead.count, entries)
+
+
+cdef size_t executor_feed_ahead(Executor* executor, Session* session, const char* data, size_t size,
+                                Ahead* ahead) noexcept nogil:
+    cdef Call call
+    feed_begin(&call, executor, session)
+    run_parsed(&call, executor.batch + ahead.first, ahead.count, ahead.result)
+    return feed_on(&call, data, size, ahead.offset, ahead.result)
+
+
+cdef void executor_ahead_done(Executor* executor) noexcept nogil:
+    executor.ahead_count = 0
+    arguments_clear(&executor.arguments)
+
+
+# --- single commands
 
 cdef void executor_command(Executor* executor, Session* session, Bytes* argv, uint32_t argc) noexcept nogil:
     cdef Call call

@@ -58,7 +58,6 @@ cdef void session_free(Session* session, Keyspace* keyspace) noexcept nogil:
 
 
 cdef size_t session_feed(Session* session, Executor* executor, const char* data, size_t size) noexcept nogil:
-    executor.reply.resp3 = session.protocol == 3
     if session.state == SESSION_CONTINUING:
         if load_relaxed_u32(&session.killed):
             session.state = SESSION_CLOSING
@@ -98,7 +97,6 @@ cdef void account_answer(Session* session, Executor* executor, const char* reply
 cdef void session_resume(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil:
     if session.deferred == NULL:
         return
-    executor.reply.resp3 = session.protocol == 3
     account_answer(session, executor, reply, size)
     if exec_is_waiting(session):
         exec_answer(session, executor, reply, size)
@@ -116,7 +114,6 @@ cdef void session_resume(Session* session, Executor* executor, const char* reply
 
 
 cdef bint session_execute(Session* session, Executor* executor, Bytes* argv, uint32_t argc) noexcept nogil:
-    executor.reply.resp3 = session.protocol == 3
     executor_command(executor, session, argv, argc)
     while session.state == SESSION_CONTINUING:
         executor_continue(executor, session)

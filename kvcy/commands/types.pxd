@@ -16,7 +16,7 @@ from kvcy.engine.keyspace cimport Access
 from kvcy.engine.shards cimport Key, Keyspace, ShardSet
 from kvcy.engine.rwlock cimport RWLock
 from kvcy.engine.watch cimport Watcher
-from kvcy.protocol.parser cimport Arguments, Parser
+from kvcy.protocol.parser cimport Arguments, Parser, ParseResult
 from kvcy.protocol.writer cimport Writer
 
 cdef struct Call
@@ -205,7 +205,8 @@ cdef struct Session:
 # --- executors
 
 cdef enum:
-    BATCH_MAX = 48                 # commands parsed ahead
+    BATCH_MAX = 48                 # commands of one session parsed ahead
+    AHEAD_ENOUGH = 16              # commands of several sessions parsed ahead: no further session's are
     CLOCK_SHIFT = 20               # fixed point of Executor.tick_ns
 
 cdef struct Prepared:              # one command of a batch
@@ -213,6 +214,12 @@ cdef struct Prepared:              # one command of a batch
     uint32_t first                 # of its arguments, in Executor.arguments
     uint32_t argc
     Key key                        # of a ONE_KEY row with the right arity
+
+cdef struct Ahead:                 # a session's first batch, parsed before others run theirs
+    size_t offset                  # bytes it took
+    uint32_t first                 # in Executor.batch
+    uint32_t count
+    ParseResult result             # of the parser, behind it
 
 cdef struct Executor:
     Keyspace* keyspace
@@ -231,7 +238,8 @@ cdef struct Executor:
     # working memory of session_feed
     const RowTable* rows
     Arguments arguments
-    Prepared* batch                # [BATCH_MAX]
+    Prepared* batch                # [AHEAD_ENOUGH + 2 * BATCH_MAX]
+    uint32_t ahead_count           # of it, commands parsed by executor_parse_ahead
     Key* keys                      # for commands with several
     uint32_t key_capacity
     uint64_t memory_limit          # what is known of the memory limit: this one has, in this millisecond,

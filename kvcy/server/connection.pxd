@@ -13,7 +13,7 @@ An idle connection owns no buffer. It is in exactly one of these situations, bes
 All functions run on the reactor's own thread, except where Loop says so.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from kvcy.commands.types cimport Executor, Session
+from kvcy.commands.types cimport Ahead, Executor, Session
 from kvcy.server.limits cimport Limits
 from kvcy.server.mailbox cimport Mail, Mailbox
 from kvcy.server.output cimport Output
@@ -23,6 +23,8 @@ cdef enum:
     KEPT_COPIED_BYTES_MAX = 16384        # a longer unfinished command is received into its own buffer
     FILL_BYTES_MAX = 524288              # received at once of a large bulk string
     COMMANDS_A_TURN = 1000
+    GROUP_MAX = 16                       # connections served together
+    GROUP_REPLY_BYTES = 16384
 
 cdef enum ConnectionFlag:
     CONNECTION_READY = 1
@@ -58,6 +60,13 @@ cdef struct Connection:
     Connection* ready_next
     Connection* doomed_next
 
+cdef struct Received:                    # bytes of a connection of the group
+    Connection* connection
+    const char* data                     # in Loop.buffer
+    size_t size
+    Ahead ahead
+    size_t reply_size                    # of its reply in Loop.replies; 0: nothing more to do
+
 cdef struct Loop:                        # a reactor's working memory
     int epoll_fd
     Executor* executor
@@ -65,6 +74,10 @@ cdef struct Loop:                        # a reactor's working memory
     Mailbox inbox                        # from the trio side
     Mailbox outbox                       # to it: parked connections
     char* buffer                         # [BUFFER_BYTES]
+    Received group[GROUP_MAX]            # received, parsed, not yet executed (group.pyx)
+    int group_count
+    size_t group_bytes                   # of buffer, that the group's bytes fill
+    char replies[GROUP_REPLY_BYTES]
     Connection* first                    # all connections
     Connection* ready_first              # go on in the next turn
     Connection* ready_last
@@ -99,3 +112,11 @@ cdef void connection_drain(Loop* loop, Connection* connection) noexcept nogil
 # Closes it if it is idle for too long or has not read for too long.
 cdef void connection_check(Loop* loop, Connection* connection) noexcept nogil
 cdef void connection_doom(Loop* loop, Connection* connection) noexcept nogil
+
+# --- what group.pyx is made of
+# Receives; bytes, 0: nothing now, -1: there will never be any more. Both are settled.
+cdef ssize_t connection_receive(Loop* loop, Connection* connection, char* place, size_t size) noexcept nogil
+# After a feed that used `used` of these bytes: keeps the rest, sends the executor's reply, settles.
+cdef void connection_fed(Loop* loop, Connection* connection, const char* data, size_t size, size_t used) noexcept nogil
+# Sends a short reply that is not in the executor, and settles.
+cdef void connection_send(Loop* loop, Connection* connection, const char* reply, size_t size) noexcept nogil

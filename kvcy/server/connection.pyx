@@ -28,7 +28,7 @@ from kvcy.commands.session cimport (
 )
 from kvcy.engine.platform cimport likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, unlikely
 from kvcy.protocol.parser cimport parser_memory_bytes
-from kvcy.protocol.writer cimport Writer, writer_clear, writer_close, writer_init
+from kvcy.protocol.writer cimport Writer, write_raw, writer_clear, writer_close, writer_init
 from kvcy.server.mailbox cimport mailbox_post
 from kvcy.server.output cimport (
     SEND_FAILED, SENT_ALL, Cursor, SendResult, output_free, output_over_limit, output_pending, output_queue,
@@ -36,7 +36,7 @@ from kvcy.server.output cimport (
 )
 from kvcy.server.sockets cimport (
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, FIONREAD, epoll_ctl,
-    epoll_event, MSG_DONTWAIT, SHUT_RDWR, ioctl, recv, shutdown,
+    MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_RDWR, epoll_event, ioctl, recv, send, shutdown,
 )
 
 cdef enum:
@@ -292,9 +292,11 @@ cdef bint keep(Loop* loop, Connection* connection, const char* data, size_t size
 
 
 cdef void feed(Loop* loop, Connection* connection, const char* data, size_t size) noexcept nogil:
-    cdef size_t used
     loop.executor.budget = COMMANDS_A_TURN
-    used = session_feed(connection.session, loop.executor, data, size)
+    connection_fed(loop, connection, data, size, session_feed(connection.session, loop.executor, data, size))
+
+
+cdef void connection_fed(Loop* loop, Connection* connection, const char* data, size_t size, size_t used) noexcept nogil:
     if unlikely(not keep(loop, connection, data + used, size - used)):
         send_reply(loop, connection)
         doom_by_limit(loop, connection)
@@ -303,8 +305,19 @@ cdef void feed(Loop* loop, Connection* connection, const char* data, size_t size
     settle(loop, connection)
 
 
-cdef ssize_t receive(Loop* loop, Connection* connection, char* place, size_t size) noexcept nogil:
-    """Bytes received; 0: nothing now; -1: there will never be any more (the connection leaves)."""
+cdef void connection_send(Loop* loop, Connection* connection, const char* reply, size_t size) noexcept nogil:
+    cdef ssize_t sent = send(connection.fd, reply, size, MSG_NOSIGNAL | MSG_DONTWAIT)
+    if likely(sent > 0):
+        count_sent(loop, connection, <size_t>sent)
+    else:
+        sent = 0                                 # whatever is wrong, send_reply will meet it again
+    if unlikely(<size_t>sent < size):
+        write_raw(&loop.executor.reply, reply + sent, size - <size_t>sent)
+        send_reply(loop, connection)
+    settle(loop, connection)
+
+
+cdef ssize_t connection_receive(Loop* loop, Connection* connection, char* place, size_t size) noexcept nogil:
     cdef ssize_t got = recv(connection.fd, place, size, MSG_DONTWAIT)
     if likely(got > 0):
         connection.session.bytes_in += <size_t>got
@@ -337,7 +350,7 @@ cdef void receive_bulk(Loop* loop, Connection* connection) noexcept nogil:
         doom_by_limit(loop, connection)
         return
     if place != NULL:
-        got = receive(loop, connection, place, room if room < FILL_BYTES_MAX else FILL_BYTES_MAX)
+        got = connection_receive(loop, connection, place, room if room < FILL_BYTES_MAX else FILL_BYTES_MAX)
         if got <= 0:
             return
         session_filled(connection.session, <size_t>got)
@@ -361,7 +374,7 @@ cdef void receive_long(Loop* loop, Connection* connection) noexcept nogil:
         connection.kept = place
         connection.kept_capacity = capacity
     capacity -= connection.kept_size
-    got = receive(loop, connection, connection.kept + connection.kept_size,
+    got = connection_receive(loop, connection, connection.kept + connection.kept_size,
                   capacity if capacity < FILL_BYTES_MAX else FILL_BYTES_MAX)
     if got > 0:
         feed(loop, connection, connection.kept, connection.kept_size + <size_t>got)
@@ -381,7 +394,7 @@ cdef void connection_readable(Loop* loop, Connection* connection) noexcept nogil
     elif unlikely(kept > KEPT_COPIED_BYTES_MAX):
         receive_long(loop, connection)
     else:
-        got = receive(loop, connection, loop.buffer + kept, BUFFER_BYTES - kept)
+        got = connection_receive(loop, connection, loop.buffer + kept, BUFFER_BYTES - kept)
         if likely(got > 0):
             if unlikely(kept):
                 memcpy(loop.buffer, connection.kept, kept)

@@ -8,8 +8,8 @@
     request.reply(bytes) ---- inbox ------------> goes on with it
     stop() ------------------ eventfd ----------> answers what has been received, closes, run() returns
 
-One turn of the loop: wait for events; read the clock; serve each event's connection, each at most COMMANDS_A_TURN
-commands; let those that had more to do go on; close what is to be closed; look after some idle clients. The thread is
+One turn of the loop: wait for events; read the clock; serve the events' connections, in groups (group.pxd), each at
+most COMMANDS_A_TURN commands; let those that had more to do go on; close what is to be closed; look after some idle clients. The thread is
 registered for quiet points (engine/quiet.pxd) and leaves while it sleeps.
 
 Limits: Linux (epoll, eventfd). Several reactors share nothing but the keyspace and the service.
@@ -27,7 +27,7 @@ from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport session_free, session_new
 from kvcy.commands.types cimport Session
 from kvcy.engine.platform cimport (
-    add_relaxed_u64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64,
+    add_relaxed_u64, likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64,
 )
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
 from kvcy.server.connection cimport (
@@ -35,6 +35,7 @@ from kvcy.server.connection cimport (
     Loop, connection_answered, connection_begin, connection_check, connection_drain, connection_free, connection_go_on,
     connection_hung_up, connection_new, connection_readable, connection_writable,
 )
+from kvcy.server.group cimport group_readable, group_run
 from kvcy.server.limits cimport ClientLimits
 from kvcy.server.mailbox cimport (
     MAIL_ADOPT, MAIL_ANSWER, Mail, mailbox_close, mailbox_init, mailbox_post, mailbox_take, mailbox_wake,
@@ -145,10 +146,14 @@ cdef void serve_events(Loop* loop, epoll_event* events, int count) noexcept nogi
     cdef int i
     for i in range(count):
         connection = <Connection*>events[i].data.ptr
+        what = events[i].events
+        if likely(connection != NULL and what == EPOLLIN):
+            group_readable(loop, connection)
+            continue
+        group_run(loop)
         if connection == NULL:
             take_mail(loop)
             continue
-        what = events[i].events
         if what & EPOLLOUT:
             connection_writable(loop, connection)
         if what & EPOLLIN:
@@ -157,6 +162,7 @@ cdef void serve_events(Loop* loop, epoll_event* events, int count) noexcept nogi
             connection_readable(loop, connection)
         elif what & (EPOLLHUP | EPOLLERR):
             connection_hung_up(loop, connection)
+    group_run(loop)
 
 
 cdef void serve_ready(Loop* loop, Connection* connection) noexcept nogil:
