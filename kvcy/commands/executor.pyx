@@ -3,17 +3,12 @@
 
     executor_feed      loop: parse a batch, prefetch, run it; executor_feed_ahead: the first batches of several
                      sessions are parsed and prefetched together
-      parse_batch        up to BATCH_MAX commands into Executor.batch, rows found, single keys hashed
-      prefetch_batch     home slots of all keys, then the entries they name: the misses of memory overlap
+      batch_parse        up to BATCH_MAX commands into Executor.batch, rows found, single keys hashed
+      batch_prefetch     home slots of all keys, then the entries they name: the misses of memory overlap
       run_batch          each command in order
         execute            ordinary? else admission_check (admission.pyx): refused, queued, parked, or run after all
           run_one_key        one shard locked, shared or exclusive, handler, unlocked
           executor_run       no key, several keys, all shards, or inside EXEC, whose shards are locked already
-
-A batch ends behind a command that may change how the bytes after it are read or when they are taken (AUTH, HELLO, EXEC,
-PYTHON rows, ...: whatever has no RUNS_AHEAD), so nothing parsed is ever given back. Prefetching is only a hint: a key
-may be gone, or in another database, when its turn comes. An unauthenticated session's commands are parsed one by one,
-since AUTH changes the parser's limits.
 
 Limits: after REPLY_BYTES_SOFT of replies a feed ends as if its budget were used, so that a client that does not read
 cannot make a reactor's buffer grow without end.
@@ -22,12 +17,13 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from kvcy.commands.accounting cimport account_error, account_time
 from kvcy.commands.admission cimport admission_authenticated, admission_check
+from kvcy.commands.batch cimport batch_parse, batch_prefetch, batch_prepare
 from kvcy.commands.call cimport reply_out_of_memory
 from kvcy.commands.cycles cimport cycles
-from kvcy.commands.registry cimport row_find, row_subcommand, row_table
+from kvcy.commands.registry cimport row_table
 from kvcy.commands.service cimport service_add_executor, service_remove_executor
 from kvcy.commands.types cimport (
-    AHEAD_ENOUGH, ALL_SHARDS, BATCH_MAX, DENYOOM, ONE_KEY, PYTHON, RUNS_AHEAD, SAMPLED, SELF_LOCKING,
+    AHEAD_ENOUGH, ALL_SHARDS, BATCH_MAX, DENYOOM, ONE_KEY, PYTHON, SAMPLED, SELF_LOCKING,
     SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_MULTI, SESSION_NO_TOUCH, SESSION_OPEN, SESSION_REPLY_OFF,
     SESSION_REPLY_SKIP, SESSION_REPLY_SKIP_NEXT, WRITE, Ahead, Call, Executor, Prepared, Row, RowStats, Service,
     Session,
@@ -35,14 +31,13 @@ from kvcy.commands.types cimport (
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.keyspace cimport keyspace_settle
 from kvcy.engine.shards cimport (
-    Key, Keyspace, ShardSet, keyspace_key, keyspace_prefetch_entry, keyspace_prefetch_slot, shard_lock, shard_unlock,
-    shards_add, shards_add_all, shards_clear, shards_lock, shards_unlock)
+    Key, Keyspace, ShardSet, keyspace_key, shard_lock, shard_unlock, shards_add, shards_add_all, shards_clear,
+    shards_lock, shards_unlock)
 from kvcy.engine.platform cimport (
     add_relaxed_u64, likely, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely,
 )
 from kvcy.protocol.parser cimport (
-    PARSE_COMMAND, PARSE_ERROR, PARSE_MORE, PARSE_NO_MEMORY, ParseResult, arguments_clear, arguments_close,
-    arguments_init, parser_next,
+    PARSE_COMMAND, PARSE_ERROR, PARSE_NO_MEMORY, ParseResult, arguments_clear, arguments_close, arguments_init,
 )
 from kvcy.protocol.writer cimport (
     Writer, WriterPosition, write_error, write_error_part, writer_close, writer_init, writer_position, writer_rewind,
@@ -278,56 +273,6 @@ cdef inline void execute(Call* call, const Prepared* prepared) noexcept nogil:
 
 # --- batches
 
-cdef inline void prepare(Executor* executor, Prepared* prepared, const Bytes* argv, uint32_t argc) noexcept nogil:
-    """Finds the command's row and hashes its key, if it has exactly one."""
-    cdef const Row* row = row_find(executor.rows, argv[0].data, argv[0].size)
-    if row != NULL and row.subcommand_count and argc > 1:
-        row = row_subcommand(row, argv[1].data, argv[1].size)
-    prepared.row = row
-    if row != NULL and row.flags & ONE_KEY and <int> argc > row.first_key:
-        prepared.key = keyspace_key(executor.keyspace, argv[row.first_key].data, argv[row.first_key].size)
-
-
-cdef uint32_t parse_batch(Executor* executor, Session* session, const char* data, size_t size, size_t* offset,
-                          uint32_t limit, ParseResult* result) noexcept nogil:
-    """Parses up to `limit` commands behind those parsed ahead, until the bytes or what may be parsed ahead end."""
-    cdef Prepared* batch = executor.batch + executor.ahead_count
-    cdef Prepared* prepared
-    cdef uint32_t count = 0
-    if not session.parser.authenticated:
-        limit = 1
-    while count < limit:
-        prepared = &batch[count]
-        result[0] = parser_next(&session.parser, data, size, offset, &executor.arguments, &prepared.first,
-                                &prepared.argc)
-        if result[0] != PARSE_COMMAND:
-            break
-        if prepared.argc != 0:
-            prepare(executor, prepared, executor.arguments.at + prepared.first, prepared.argc)
-            count += 1
-            if prepared.row != NULL and prepared.row.flags & RUNS_AHEAD == 0:
-                break
-        if offset[0] == size:
-            # Nothing is left to look at, and nothing is under way.
-            result[0] = PARSE_MORE
-            break
-    return count
-
-
-cdef void prefetch_batch(const Executor* executor, const Session* session, const Prepared* batch, uint32_t count,
-                         bint entries) noexcept nogil:
-    """Prefetches the home slots of all keys, or the entries they name: the misses of memory overlap."""
-    cdef uint32_t index
-    if executor.quiet_thread < 0 or session.flags & SESSION_MULTI:
-        return
-    for index in range(count):
-        if batch[index].row != NULL and batch[index].row.flags & ONE_KEY:
-            if entries:
-                keyspace_prefetch_entry(executor.keyspace, session.database, &batch[index].key)
-            else:
-                keyspace_prefetch_slot(executor.keyspace, session.database, &batch[index].key)
-
-
 cdef void run_batch(Call* call, const Prepared* batch, uint32_t count) noexcept nogil:
     cdef Executor* executor = call.executor
     cdef const Prepared* prepared
@@ -397,11 +342,11 @@ cdef size_t feed_on(Call* call, const char* data, size_t size, size_t offset, Pa
     cdef uint32_t count
     while result == PARSE_COMMAND and session.state == SESSION_OPEN and executor.budget != 0:
         begin_feed(executor, session)
-        count = parse_batch(executor, session, data, size, &offset, min(executor.budget, <uint32_t> BATCH_MAX),
+        count = batch_parse(executor, session, data, size, &offset, min(executor.budget, <uint32_t> BATCH_MAX),
                             &result)
         if count >= PREFETCH_MIN:
-            prefetch_batch(executor, session, batch, count, False)
-            prefetch_batch(executor, session, batch, count, True)
+            batch_prefetch(executor, session, batch, count, False)
+            batch_prefetch(executor, session, batch, count, True)
         run_parsed(call, batch, count, result)
     executor_call_done(call)
     if unlikely(executor.key_capacity > KEYS_KEPT_MAX):
@@ -431,7 +376,7 @@ cdef void executor_parse_ahead(Executor* executor, Session* session, const char*
     ahead.offset = 0
     ahead.first = executor.ahead_count
     begin_feed(executor, session)
-    ahead.count = parse_batch(executor, session, data, size, &ahead.offset,
+    ahead.count = batch_parse(executor, session, data, size, &ahead.offset,
                               BATCH_MAX, &ahead.result)
     executor.ahead_count += ahead.count
 
@@ -439,7 +384,7 @@ cdef void executor_parse_ahead(Executor* executor, Session* session, const char*
 cdef void executor_prefetch(Executor* executor, const Session* session, const Ahead* ahead,
                             bint entries) noexcept nogil:
     if executor.ahead_count >= PREFETCH_MIN:
-        prefetch_batch(executor, session, executor.batch + ahead.first, ahead.count, entries)
+        batch_prefetch(executor, session, executor.batch + ahead.first, ahead.count, entries)
 
 
 cdef size_t executor_feed_ahead(Executor* executor, Session* session, const char* data, size_t size,
@@ -461,7 +406,7 @@ cdef void executor_command(Executor* executor, Session* session, Bytes* argv, ui
     cdef Call call
     cdef Prepared prepared
     executor_call_init(&call, executor, session)
-    prepare(executor, &prepared, argv, argc)
+    batch_prepare(executor, &prepared, argv, argc)
     call.row = prepared.row
     call.argv = argv
     call.argc = argc

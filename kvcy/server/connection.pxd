@@ -14,6 +14,7 @@ All functions run on the reactor's own thread, except where Loop says so.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from kvcy.commands.types cimport Ahead, Executor, Session
+from kvcy.server.kept cimport Kept
 from kvcy.server.limits cimport Limits
 from kvcy.server.mailbox cimport Mail, Mailbox
 from kvcy.server.output cimport Output
@@ -47,9 +48,7 @@ cdef struct Connection:
     uint32_t flags                       # ConnectionFlag
     uint32_t armed                       # epoll events asked for
     Session* session
-    char* kept                           # bytes of an unfinished command, or not yet executed; owned
-    size_t kept_size
-    size_t kept_capacity
+    Kept kept                            # bytes of an unfinished command, or not yet executed
     Output* output                       # owned; NULL when nothing waits to be sent
     int64_t active_ms                    # when bytes last went in or out
     int64_t drain_left                   # while draining: bytes still to be read

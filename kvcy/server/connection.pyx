@@ -18,8 +18,8 @@ that does not read for output_stall_ms then is closed.
 """
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memmove, memset
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memset
 from posix.unistd cimport close
 from kvcy.commands.clients cimport clients_remove
 from kvcy.commands.session cimport (
@@ -29,6 +29,7 @@ from kvcy.commands.session cimport (
 from kvcy.engine.platform cimport likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, unlikely
 from kvcy.protocol.parser cimport parser_memory_bytes
 from kvcy.protocol.writer cimport Writer, write_raw, writer_clear, writer_close, writer_init
+from kvcy.server.kept cimport KEPT_SPARE_BYTES, kept_replace
 from kvcy.server.mailbox cimport mailbox_post
 from kvcy.server.output cimport (
     SEND_FAILED, SENT_ALL, Cursor, SendResult, output_free, output_over_limit, output_pending, output_queue,
@@ -40,7 +41,6 @@ from kvcy.server.sockets cimport (
 )
 
 cdef enum:
-    KEPT_SPARE_BYTES = 65536             # room made at least behind a long unfinished command
     REPLY_BYTES_KEPT = 1048576           # a larger reply buffer is given back
 
 
@@ -70,7 +70,7 @@ cdef void connection_free(Connection* connection, Executor* executor) noexcept n
     session_free(connection.session, executor.keyspace)
     close(connection.fd)
     output_free(connection.output)
-    free(connection.kept)
+    free(connection.kept.data)
     free(connection.answer)
     free(connection)
 
@@ -227,7 +227,7 @@ cdef void settle(Loop* loop, Connection* connection) noexcept nogil:
     elif unlikely(connection.output != NULL
                   and output_pending(connection.output) > load_relaxed_u64(&loop.limits.output_pause_bytes)):
         connection.flags |= CONNECTION_PAUSED
-    elif session.state == SESSION_CONTINUING or (loop.executor.budget == 0 and connection.kept_size):
+    elif session.state == SESSION_CONTINUING or (loop.executor.budget == 0 and connection.kept.size):
         make_ready(loop, connection)
     elif unlikely(connection.flags & CONNECTION_DRAINING and connection.drain_left <= 0
                   and not connection.flags & CONNECTION_READY):
@@ -256,39 +256,14 @@ cdef void connection_hung_up(Loop* loop, Connection* connection) noexcept nogil:
 
 # --- receiving and executing
 
-cdef bint keep(Loop* loop, Connection* connection, const char* data, size_t size) noexcept nogil:
-    """Keeps the bytes (which may lie in connection.kept) and nothing else. False: no memory, or beyond the limit."""
-    cdef char* place
-    if size == 0:
-        if connection.kept != NULL:
-            free(connection.kept)
-            connection.kept = NULL
-            connection.kept_capacity = 0
-            connection.kept_size = 0
-            connection.session.input_bytes = 0
+cdef inline bint keep(Loop* loop, Connection* connection, const char* data, size_t size) noexcept nogil:
+    """Keeps these bytes and nothing else. False: no memory, or beyond the limit."""
+    if likely(size == 0 and connection.kept.data == NULL):
         return True
-    if size + parser_memory_bytes(&connection.session.parser) > load_relaxed_u64(&loop.limits.query_bytes_max):
+    if size and size + parser_memory_bytes(&connection.session.parser) > load_relaxed_u64(&loop.limits.query_bytes_max):
         return False
-    if data >= connection.kept and data < connection.kept + connection.kept_capacity:
-        if data != connection.kept:
-            memmove(connection.kept, data, size)
-        if connection.kept_capacity > 2 * KEPT_SPARE_BYTES and size < connection.kept_capacity // 8:
-            place = <char*>realloc(connection.kept, size)
-            if place != NULL:
-                connection.kept = place
-                connection.kept_capacity = size
-    else:
-        if size > connection.kept_capacity:
-            place = <char*>malloc(size)
-            if place == NULL:
-                return False
-            free(connection.kept)
-            connection.kept = place
-            connection.kept_capacity = size
-        memcpy(connection.kept, data, size)
-    connection.kept_size = size
     connection.session.input_bytes = size
-    return True
+    return kept_replace(&connection.kept, data, size)
 
 
 cdef void feed(Loop* loop, Connection* connection, const char* data, size_t size) noexcept nogil:
@@ -355,33 +330,33 @@ cdef void receive_bulk(Loop* loop, Connection* connection) noexcept nogil:
             return
         session_filled(connection.session, <size_t>got)
     if connection.session.parser.filling == NULL:
-        feed(loop, connection, connection.kept, connection.kept_size)
+        feed(loop, connection, connection.kept.data, connection.kept.size)
     else:
         settle(loop, connection)
 
 
 cdef void receive_long(Loop* loop, Connection* connection) noexcept nogil:
     """Receives behind a long unfinished command, in its own buffer."""
-    cdef size_t capacity = connection.kept_capacity
+    cdef size_t capacity = connection.kept.capacity
     cdef ssize_t got
     cdef char* place
-    if capacity - connection.kept_size < KEPT_SPARE_BYTES // 2:
-        capacity = connection.kept_size + connection.kept_size // 2 + KEPT_SPARE_BYTES
-        place = <char*>realloc(connection.kept, capacity)
+    if capacity - connection.kept.size < KEPT_SPARE_BYTES // 2:
+        capacity = connection.kept.size + connection.kept.size // 2 + KEPT_SPARE_BYTES
+        place = <char*>realloc(connection.kept.data, capacity)
         if place == NULL:
             doom_by_limit(loop, connection)
             return
-        connection.kept = place
-        connection.kept_capacity = capacity
-    capacity -= connection.kept_size
-    got = connection_receive(loop, connection, connection.kept + connection.kept_size,
+        connection.kept.data = place
+        connection.kept.capacity = capacity
+    capacity -= connection.kept.size
+    got = connection_receive(loop, connection, connection.kept.data + connection.kept.size,
                   capacity if capacity < FILL_BYTES_MAX else FILL_BYTES_MAX)
     if got > 0:
-        feed(loop, connection, connection.kept, connection.kept_size + <size_t>got)
+        feed(loop, connection, connection.kept.data, connection.kept.size + <size_t>got)
 
 
 cdef void connection_readable(Loop* loop, Connection* connection) noexcept nogil:
-    cdef size_t kept = connection.kept_size
+    cdef size_t kept = connection.kept.size
     cdef ssize_t got
     if unlikely(connection.flags & (CONNECTION_READY | CONNECTION_DOOMED)):
         connection.flags |= CONNECTION_UNREAD    # a READY one is read again when it has caught up
@@ -397,7 +372,7 @@ cdef void connection_readable(Loop* loop, Connection* connection) noexcept nogil
         got = connection_receive(loop, connection, loop.buffer + kept, BUFFER_BYTES - kept)
         if likely(got > 0):
             if unlikely(kept):
-                memcpy(loop.buffer, connection.kept, kept)
+                memcpy(loop.buffer, connection.kept.data, kept)
             feed(loop, connection, loop.buffer, kept + <size_t>got)
 
 
@@ -405,7 +380,7 @@ cdef void connection_go_on(Loop* loop, Connection* connection) noexcept nogil:
     connection.flags &= ~<uint32_t>CONNECTION_READY
     if connection.flags & CONNECTION_DOOMED:
         return
-    feed(loop, connection, connection.kept, connection.kept_size)
+    feed(loop, connection, connection.kept.data, connection.kept.size)
 
 
 cdef void connection_answered(Loop* loop, Connection* connection) noexcept nogil:
@@ -424,7 +399,7 @@ cdef void connection_answered(Loop* loop, Connection* connection) noexcept nogil
     session_resume(connection.session, loop.executor, answer, connection.answer_size)
     free(answer)
     if connection.session.state == SESSION_OPEN:
-        feed(loop, connection, connection.kept, connection.kept_size)
+        feed(loop, connection, connection.kept.data, connection.kept.size)
     else:                                        # EXEC may have another command for Python
         send_reply(loop, connection)
         settle(loop, connection)

@@ -9,8 +9,8 @@
     stop() ------------------ eventfd ----------> answers what has been received, closes, run() returns
 
 One turn of the loop: wait for events; read the clock; serve the events' connections, in groups (group.pxd), each at
-most COMMANDS_A_TURN commands; let those that had more to do go on; close what is to be closed; look after some idle clients. The thread is
-registered for quiet points (engine/quiet.pxd) and leaves while it sleeps.
+most COMMANDS_A_TURN commands; let those that had more to do go on; close what is to be closed; look after some idle
+clients. The thread is registered for quiet points (engine/quiet.pxd) and leaves while it sleeps.
 
 Limits: Linux (epoll, eventfd). Several reactors share nothing but the keyspace and the service.
 """
