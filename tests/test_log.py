@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from log_files import HEADER, fill, filling, flushing, opened, segments
+
 from probes import fault_probe, log_probe
 from probes.log_probe import Writer
 

@@ -77,7 +77,7 @@ cdef struct Log:
     uint32_t state                      # atomic: LogState
     uint32_t error                      # atomic: the errno behind LOG_FULL and LOG_BROKEN
     uint32_t ended                      # atomic flag: the flusher has ended, or log_close has begun
-    uint64_t unsynced_since_ns          # atomic, monotonic clock: the oldest unsynced byte is no older; 0: there is none
+    uint64_t unsynced_since_ns          # atomic, monotonic: the oldest unsynced byte came then; 0: there is none
     char unshared_too[8]
     # What anybody changes
     uint64_t wanted                     # atomic: sync up to here whatever the policy says

@@ -27,8 +27,9 @@ cdef struct LogOptions:
     uint64_t segment_bytes          # a multiple of 4096
     uint64_t ring_bytes             # a power of two; 0: the default
     uint64_t position               # the end that reading found: where the log goes on
-    uint64_t durable                # known to be on disk (LogReader.durable); from there to `position` is written again,
-                                    # since a sync that failed in another process may have left it in memory only
+    # Known to be on disk (LogReader.durable). What lies between it and `position` is written again, since a sync that
+    # failed in another process may have left it in the system's memory only.
+    uint64_t durable
     bint erase                      # what lies behind `position` is to become zeros (a torn tail)
     LogPolicy policy
     uint64_t (*now_ns)() noexcept nogil     # monotonic; NULL: the system's clock

@@ -278,7 +278,8 @@ cdef uint64_t next_turn(Log* log, uint64_t now_ns) noexcept nogil:
 
 cdef uint64_t log_flush_step(Log* log) noexcept nogil:
     cdef uint64_t now_ns = log.now_ns()
-    cdef uint64_t complete = load_ordered_u64(&log.appended)        # before `filled`: what lies between is no record yet
+    # Before `filled`: what lies between is no whole record yet.
+    cdef uint64_t complete = load_ordered_u64(&log.appended)
     cdef uint64_t filled = load_ordered_u64(&log.filled)
     cdef int answer
     log.wrote = False

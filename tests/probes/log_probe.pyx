@@ -191,7 +191,7 @@ cdef class Writer:
 
 
 def read(int directory, uint64_t segment_bytes=4096, uint64_t position=0, bytes history=HISTORY) -> tuple:
-    """All records from `position` on, and the verdict: (position, end, durable, time_ms, operations) of each; a dict."""
+    """All records from `position` on: (position, end, durable, time_ms, operations) of each; and the verdict."""
     cdef int error = 0
     cdef LogReader* reader
     cdef LogFound found
@@ -236,4 +236,3 @@ def read_only(int directory, uint64_t segment_bytes) -> int:
 
 def remove_before(int directory, uint64_t position, uint64_t segment_bytes=4096) -> int:
     return segments_remove_before(directory, segment_bytes, position)
-
