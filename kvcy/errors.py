@@ -30,3 +30,15 @@ class ValueTooLargeError(KvcyError, ValueError):
 
 class WrongTypeError(KvcyError, TypeError):
     """The key holds another type of value than the operation is for."""
+
+
+class DirectoryError(KvcyError):
+    """The data directory cannot be used."""
+
+
+class DirectoryInUseError(DirectoryError):
+    """Another process uses the data directory; the message names it."""
+
+
+class ManifestError(DirectoryError):
+    """The data directory's manifest is damaged, missing beside data, or of an unknown format."""

@@ -4,14 +4,15 @@
 Operations never lock by themselves and never block: the caller holds the locks of the keys' shards (shards.pxd). What
 concerns the whole keyspace is in whole.pxd.
 
-Mutations (`keyspace_put`, `_splice`, `_delete`, `_expire_at`, `_rename`, `_copy`, and whole.pxd's `_flush`, `_swap`)
-are the only ways to change data: each makes sure first that it can be done, applies, and passes one point, under the
-same lock, where it is counted in `dirty`, shown to watchers, and logged.
+Mutations (`keyspace_put`, `_restore`, `_splice`, `_delete`, `_expire_at`, `_rename`, `_copy`, and whole.pxd's `_flush`,
+`_swap`) are the only ways to change data: each makes sure first that it can be done, applies, and passes one point,
+under the same lock, where it is counted in `dirty`, shown to watchers, and logged.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry
+from kvcy.engine.partition cimport EntryPlan
 from kvcy.engine.shards cimport Key, Keyspace
 from kvcy.engine.status cimport Status
 
@@ -48,6 +49,8 @@ cdef uint64_t keyspace_entry_bytes(Access* access, const Key* key) noexcept nogi
 # Sets the key to a string. expire_ms: Unix time in ms (must lie in the future), EXPIRE_NONE, or EXPIRE_KEEP.
 # A value.block (its whole content must be the value) is adopted by taking a further reference; small values are copied.
 cdef Status keyspace_put(Access* access, const Key* key, Bytes value, int64_t expire_ms) noexcept nogil
+# The same with everything given by the plan (all but its key and access time), which may have expired already.
+cdef Status keyspace_restore(Access* access, const Key* key, EntryPlan* plan) noexcept nogil
 # Overwrites from `offset`, zero-filling up to it, growing as needed (APPEND, SETRANGE); creates the key when missing.
 # *size is the new length. Keeps the expiry. TOO_LARGE beyond VALUE_BYTES_MAX.
 cdef Status keyspace_splice(Access* access, const Key* key, size_t offset, Bytes bytes, size_t* size) noexcept nogil

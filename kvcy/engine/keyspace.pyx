@@ -13,7 +13,7 @@ from kvcy.engine.entry cimport (
     entry_flags, entry_type, entry_value, entry_value_block)
 from kvcy.engine.lru cimport lru_touch
 from kvcy.engine.partition cimport (
-    EntryPlan, Partition, partition_add, partition_entry, partition_entry_bytes, partition_find, partition_list,
+    Partition, partition_add, partition_entry, partition_entry_bytes, partition_find, partition_list,
     partition_new, partition_remove, partition_replace)
 from kvcy.engine.platform cimport (
     add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_relaxed_u32, store_relaxed_u32,
@@ -202,6 +202,16 @@ cdef Status keyspace_put(Access* access, const Key* key, Bytes value, int64_t ex
     plan.type = TYPE_STRING
     plan.edited = False
     return store(access, partition, slot, key, access.database, &plan)
+
+
+cdef Status keyspace_restore(Access* access, const Key* key, EntryPlan* plan) noexcept nogil:
+    cdef Partition* partition = partition_make(access, key, access.database)
+    invariant(access.exclusive and plan.expire_ms >= EXPIRE_NONE)
+    if partition == NULL:
+        return NO_MEMORY
+    if plan.value.size > VALUE_BYTES_MAX:
+        return TOO_LARGE
+    return store(access, partition, find_live(access, partition, key), key, access.database, plan)
 
 
 cdef bint keyspace_delete(Access* access, const Key* key) noexcept nogil:

@@ -36,6 +36,8 @@ cdef struct Shard:
     uint64_t counts[16]                  # keys, by database; written under the lock, read without
     uint64_t volatile_counts[16]         # of them, keys with an expiry
     uint64_t dirty                       # changes so far; written under the lock, read without
+    uint64_t position                    # in the log, behind the shard's last logged change; under the lock
+    uint64_t reshapes                    # how often a database was flushed or swapped; under the lock
     Watched* watched                     # keys some client watches, under `lock`
 
 cdef struct Keyspace:

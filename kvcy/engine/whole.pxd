@@ -9,6 +9,9 @@ from kvcy.engine.shards cimport Keyspace
 # REQUIRES for flush and swap: every shard locked exclusively.
 cdef void keyspace_flush(Access* access, int database) noexcept nogil        # -1: all; memory is freed off the hot path
 cdef void keyspace_swap(Access* access, int first, int second) noexcept nogil
+# One shard's part of them, for replay. REQUIRES: the shard locked exclusively; all databases are below DATABASES_MAX.
+cdef void shard_flush(Access* access, uint32_t shard, int database) noexcept nogil       # -1: all
+cdef void shard_swap(Access* access, uint32_t shard, int first, int second) noexcept nogil
 # Changes since the start, summed over the shards.
 cdef uint64_t keyspace_dirty(const Keyspace* keyspace) noexcept nogil
 # Counts read without locks (each exact for its shard at some moment).

@@ -17,7 +17,7 @@ cdef void partition_free_later(void* partition, void* context) noexcept nogil:
     partition_free(<Partition*> partition)
 
 
-cdef void shard_flush(Access* access, Shard* shard, uint32_t index, int database) noexcept nogil:
+cdef void database_flush(Access* access, Shard* shard, uint32_t index, int database) noexcept nogil:
     cdef Partition* partition = shard.partitions[database]
     if partition == NULL:
         return
@@ -49,44 +49,53 @@ cdef void watched_touch_present(Access* access, Shard* shard, uint32_t index, in
     access.database = before
 
 
-cdef void keyspace_flush(Access* access, int database) noexcept nogil:
-    cdef Keyspace* keyspace = access.keyspace
-    cdef Shard* shard
-    cdef uint32_t i
+cdef void shard_flush(Access* access, uint32_t shard, int database) noexcept nogil:
+    cdef Shard* one = &access.keyspace.shards[shard]
     cdef int each
     invariant(access.exclusive and database < DATABASES_MAX)
-    for i in range(keyspace.shard_count):
-        shard = &keyspace.shards[i]
-        if database >= 0:
-            shard_flush(access, shard, i, database)
-        else:
-            for each in range(DATABASES_MAX):
-                shard_flush(access, shard, i, each)
+    one.reshapes += 1
+    if database >= 0:
+        database_flush(access, one, shard, database)
+        return
+    for each in range(DATABASES_MAX):
+        database_flush(access, one, shard, each)
+
+
+cdef void keyspace_flush(Access* access, int database) noexcept nogil:
+    cdef uint32_t i
+    for i in range(access.keyspace.shard_count):
+        shard_flush(access, i, database)
+
+
+cdef void shard_swap(Access* access, uint32_t shard, int first, int second) noexcept nogil:
+    cdef Shard* one = &access.keyspace.shards[shard]
+    cdef Partition* partition
+    cdef uint64_t count
+    invariant(access.exclusive)
+    if first == second:
+        return
+    one.reshapes += 1
+    if one.watched != NULL:
+        watched_touch_present(access, one, shard, first, second)
+        watched_touch_present(access, one, shard, second, first)
+    partition = one.partitions[first]
+    store_partition(&one.partitions[first], one.partitions[second])
+    store_partition(&one.partitions[second], partition)
+    count = one.counts[first]
+    store_relaxed_u64(&one.counts[first], one.counts[second])
+    store_relaxed_u64(&one.counts[second], count)
+    count = one.volatile_counts[first]
+    store_relaxed_u64(&one.volatile_counts[first], one.volatile_counts[second])
+    store_relaxed_u64(&one.volatile_counts[second], count)
 
 
 cdef void keyspace_swap(Access* access, int first, int second) noexcept nogil:
     cdef Keyspace* keyspace = access.keyspace
-    cdef Shard* shard
-    cdef Partition* partition
-    cdef uint64_t count
     cdef uint32_t i
-    invariant(access.exclusive)
     if first == second:
         return
     for i in range(keyspace.shard_count):
-        shard = &keyspace.shards[i]
-        if shard.watched != NULL:
-            watched_touch_present(access, shard, i, first, second)
-            watched_touch_present(access, shard, i, second, first)
-        partition = shard.partitions[first]
-        store_partition(&shard.partitions[first], shard.partitions[second])
-        store_partition(&shard.partitions[second], partition)
-        count = shard.counts[first]
-        store_relaxed_u64(&shard.counts[first], shard.counts[second])
-        store_relaxed_u64(&shard.counts[second], count)
-        count = shard.volatile_counts[first]
-        store_relaxed_u64(&shard.volatile_counts[first], shard.volatile_counts[second])
-        store_relaxed_u64(&shard.volatile_counts[second], count)
+        shard_swap(access, i, first, second)
     store_relaxed_u64(&keyspace.shards[0].dirty, keyspace.shards[0].dirty + 1)
 
 
