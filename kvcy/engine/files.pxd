@@ -24,6 +24,7 @@ cdef struct FileCalls:
     int (*rename)(int directory, const char* old, const char* name) noexcept nogil
     int (*unlink)(int directory, const char* name) noexcept nogil
     int64_t (*size)(int file) noexcept nogil
+    int64_t (*data)(int file, uint64_t offset) noexcept nogil                # lseek with SEEK_DATA
 
 # The table in use, which may be changed only while no other thread uses files; and the system's own, to go back to.
 cdef FileCalls* file_calls() noexcept nogil
@@ -47,3 +48,5 @@ cdef int file_truncate(int file, uint64_t size) noexcept nogil
 cdef int file_rename(int directory, const char* old, const char* name) noexcept nogil
 cdef int file_unlink(int directory, const char* name) noexcept nogil
 cdef int64_t file_size(int file) noexcept nogil
+# Where, from `offset` on, the file may hold something but zeros: up to there it reads as zeros. -ENXIO: nowhere.
+cdef int64_t file_data(int file, uint64_t offset) noexcept nogil

@@ -4,7 +4,7 @@
 A file system that answers a write with 0 bytes would keep file_write_at going for ever; that is taken for EIO. A write
 is asked for in pieces of at most WRITE_BYTES_MAX: Linux writes no more than 2 GiB - 4 KiB at once anyway.
 """
-from libc.errno cimport EINTR, EIO, ENOSYS, EOPNOTSUPP
+from libc.errno cimport EINTR, EIO, ENOSYS, ENXIO, EOPNOTSUPP
 from libc.stdint cimport int64_t, uint64_t
 
 from kvcy.engine.platform cimport invariant
@@ -50,6 +50,16 @@ cdef extern from *:
         struct stat status;
         return fstat(file, &status) < 0 ? -errno : (int64_t) status.st_size;
     }
+    /* Moves the descriptor's own offset, which nothing else uses. */
+    static int64_t kvcy_file_data(int file, uint64_t offset) {
+    #ifdef SEEK_DATA
+        off_t found = lseek(file, (off_t) offset, SEEK_DATA);
+        return found < 0 ? -errno : (int64_t) found;
+    #else
+        (void) file;
+        return (int64_t) offset;
+    #endif
+    }
     static const char kvcy_file_zeros[65536];
     """
     int O_RDONLY, O_RDWR, O_CREAT, O_TRUNC
@@ -64,6 +74,7 @@ cdef extern from *:
     int kvcy_file_rename(int, const char*, const char*) noexcept nogil
     int kvcy_file_unlink(int, const char*) noexcept nogil
     int64_t kvcy_file_size(int) noexcept nogil
+    int64_t kvcy_file_data(int, uint64_t) noexcept nogil
     const char* kvcy_file_zeros
 
 cdef FileCalls system_calls
@@ -78,6 +89,7 @@ system_calls.truncate = kvcy_file_truncate
 system_calls.rename = kvcy_file_rename
 system_calls.unlink = kvcy_file_unlink
 system_calls.size = kvcy_file_size
+system_calls.data = kvcy_file_data
 cdef FileCalls calls = system_calls
 
 
@@ -212,3 +224,9 @@ cdef int file_unlink(int directory, const char* name) noexcept nogil:
 
 cdef int64_t file_size(int file) noexcept nogil:
     return calls.size(file)
+
+
+cdef int64_t file_data(int file, uint64_t offset) noexcept nogil:
+    """A system that does not know answers that all may be data."""
+    cdef int64_t found = calls.data(file, offset)
+    return found if found >= 0 or found == -ENXIO else <int64_t> offset

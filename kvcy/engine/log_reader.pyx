@@ -9,16 +9,16 @@ The judgement looks at everything behind the place where the chain broke, for tw
 durable, and bytes that are not zero in a segment that could not have been begun while the broken record was not on
 disk. Since a segment is synced before the next is written to, the latter is every segment behind the one in which the
 broken record would end, as far as it can be told. A record begins 8 bytes before a word that holds its own position,
-which few words do: finding them is as fast as memory.
+which few words do: finding them is as fast as memory. What the file system knows to be a hole is passed over unread.
 """
-from libc.errno cimport EINVAL, ENOMEM
+from libc.errno cimport EINVAL, ENOMEM, ENXIO
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from kvcy.engine.checksum cimport crc32c
-from kvcy.engine.files cimport file_close, file_read_at
+from kvcy.engine.files cimport file_close, file_data, file_read_at, file_size
 from kvcy.engine.log_format cimport (
-    RECORD_HEADER_BYTES, RECORD_SIZE_MAX, RecordHeader, place_in_file, record_space,
+    RECORD_HEADER_BYTES, RECORD_SIZE_MAX, SEGMENT_HEADER_BYTES, RecordHeader, place_in_file, record_space,
 )
 from kvcy.engine.log_segment cimport SegmentList, history_seed, segment_open, segments_find, segments_free
 from kvcy.engine.memory cimport memory_free, memory_map, memory_map_resize, memory_new_zeroed, memory_unmap
@@ -44,6 +44,8 @@ cdef bint open_file(LogReader* reader, uint64_t number) noexcept nogil:
     reader.file = file if file >= 0 else -1
     if file < 0 and not (file == -EINVAL and reader.header_reason != NULL):
         reader.error = -file
+    if file >= 0 and file_size(file) < <int64_t> (SEGMENT_HEADER_BYTES + reader.segment_bytes):
+        reader.shortened = True
     return file >= 0
 
 
@@ -64,7 +66,6 @@ cdef bint read_more(LogReader* reader) noexcept nogil:
         return False
     if <size_t> got < size:
         memset(reader.buffer + reader.filled + got, 0, size - got)
-        reader.shortened = True
     reader.filled += size
     return True
 
@@ -182,14 +183,31 @@ cdef uint64_t find_record(const char* data, uint64_t begin, uint64_t size, uint6
     return begin + size
 
 
+cdef uint64_t pass_hole(LogReader* reader, uint64_t place) noexcept nogil:
+    """The first place from `place` on that may be the word before one that is not zero, within its segment."""
+    cdef uint64_t number = place // reader.segment_bytes
+    cdef uint64_t offset = place_in_file(place, reader.segment_bytes)
+    cdef int64_t data
+    if not open_file(reader, number):
+        return place
+    data = file_data(reader.file, offset)
+    if data == -ENXIO or data >= <int64_t> place_in_file(reader.segment_bytes - 1, reader.segment_bytes):
+        return (number + 1) * reader.segment_bytes - 8
+    if data < <int64_t> offset + 16:
+        return place
+    invariant(place % 8 == 0)
+    return place + ((<uint64_t> data - offset) & ~<uint64_t> 7) - 8
+
+
 cdef const char* search(LogReader* reader, uint64_t last, uint64_t* used) noexcept nogil:
     """Looks at everything behind the place for proof that it had been durable: what the proof is, or NULL. `used`: the
     place behind the last byte that is not zero, or 0."""
     cdef uint64_t place = reader.position
-    cdef uint64_t size, found
+    cdef uint64_t size, found, used_before
     cdef LogRecord record
     cdef const char* data
     while place < reader.limit:
+        used_before = used[0]
         size = reader.limit - place if reader.limit - place < SCAN_BYTES else SCAN_BYTES
         data = bytes_at(reader, place, size)
         if data == NULL:
@@ -200,6 +218,8 @@ cdef const char* search(LogReader* reader, uint64_t last, uint64_t* used) noexce
             used[0] = place + 8
         if found == place + size:
             place = found - 8 if found < reader.limit and size > 8 else found
+            if used[0] == used_before and place < reader.limit:
+                place = pass_hole(reader, place)
         elif record_fault(reader, found - 8, &record) != NULL:
             place = found
         elif record.durable > reader.position:
