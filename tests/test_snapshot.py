@@ -255,12 +255,13 @@ def test_a_snapshot_and_the_log_on_top_make_the_final_state(
     first.do(8000)
     earlier = first.take()
     begin = source.position
-    writer = Writer(source, seed + 100, 40_000, databases_used, reshapes)
+    # Many more than there is time for: it writes from before the snapshot begins until after its end.
+    writer = Writer(source, seed + 100, 2_000_000, databases_used, reshapes)
     writer.start()
     assert source.save(disk.new(), quiet=False, begin=begin) == 0
     records = writer.join()
     snapshot, target = loaded_from(disk.open[-1], shards)
-    assert begin == snapshot.begin <= snapshot.greatest <= source.position
+    assert begin == snapshot.begin < snapshot.greatest <= source.position
     target.replay(earlier + records, snapshot, parts=2)
     assert target.contents() == source.contents()
 

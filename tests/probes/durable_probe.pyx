@@ -18,9 +18,10 @@ from kvcy.engine.operations cimport (
     DECODED_END, DECODED_ONE, OPERATION_DELETE, OPERATION_EXPIRE, OPERATION_FLUSH, OPERATION_PUT, OPERATION_SPLICE,
     Decoded, OpBuffer, Operation, operation_next, ops_bytes, ops_delete, ops_expire, ops_flush, ops_free, ops_put,
     ops_reserve, ops_splice, ops_swap)
-from kvcy.engine.platform cimport store_relaxed_u32
+from kvcy.engine.platform cimport add_relaxed_u32, load_relaxed_u32, store_relaxed_u32
 from kvcy.engine.replay cimport (
     REPLAYED, Replay, ReplayStatus, replay_clock, replay_init, replay_reason, replay_record)
+from kvcy.engine.rwlock cimport back_off
 from kvcy.engine.shards cimport (
     Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_new, shard_lock, shard_unlock, shards_add_all,
     shards_clear, shards_lock, shards_unlock)
@@ -353,6 +354,8 @@ cdef struct Writing:
     int databases
     int reshapes                 # one flush or swap in so many operations; 0: none
     bint failed
+    uint32_t done                # atomic: operations so far
+    uint32_t stop                # atomic: set to end early
     char* value                  # VALUE_MAX bytes
 
 
@@ -442,8 +445,9 @@ cdef void* write_all(void* argument) noexcept nogil:
     access.exclusive = True
     writing.failed = not ops_reserve(&operations, 100 + VALUE_MAX)
     for _ in range(writing.operations):
-        if writing.failed:
+        if writing.failed or load_relaxed_u32(&writing.stop):
             break
+        add_relaxed_u32(&writing.done, 1)
         access.database = <int> draw(&writing.seed, writing.databases)
         if writing.reshapes and draw(&writing.seed, writing.reshapes) == 0:
             reshape_once(writing, &access, &operations)
@@ -472,11 +476,17 @@ cdef class Writer:
         self.writing.value = self.space
 
     def start(self):
+        """Returns when the thread has begun to write."""
+        cdef uint32_t turns = 0
         if pthread_create(&self.thread, NULL, write_all, &self.writing) != 0:
             raise OSError("no thread")
+        with nogil:
+            while load_relaxed_u32(&self.writing.done) == 0:
+                back_off(&turns)
 
     def join(self):
-        """Ends with the thread; the records it made."""
+        """Ends the thread; answers the records it made."""
+        store_relaxed_u32(&self.writing.stop, 1)
         with nogil:
             pthread_join(self.thread, NULL)
         assert not self.writing.failed
