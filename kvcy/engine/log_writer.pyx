@@ -298,7 +298,8 @@ cdef uint64_t log_flush_step(Log* log) noexcept nogil:
         if answer < 0:
             set_full(log, -answer)
             return LOG_RETRY_NS
-    log.boundary = complete         # also if nothing was written now: a record's last bytes may come before its end does
+    # Also if nothing was written now: a record's last bytes may have come before its end was known.
+    log.boundary = complete
     if sync_is_due(log, now_ns):
         now_ns = log.now_ns()
         answer = sync_written(log) if log.synced < log.written else 0
