@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from probes.durable_probe import Durable, Loaded, Refused, Writer, decode, encode
+from probes.durable_probe import Durable, Loaded, Refused, Writer
+from probes.operations_probe import decode, encode
 
 HEADER, BLOCK_HEADER, FOOTER = 128, 48, 64
 DAMAGED, UNKNOWN, MISFIT = 1, 2, 3

@@ -4,7 +4,7 @@
 `Durable.run` does what a store would: it applies an operation through the typed operations, under the locks, and
 records it in a log that is a list of (position, bytes), setting the positions of the shards it changed.
 """
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset
@@ -13,11 +13,9 @@ from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport ENTRY_EDITED, Entry, entry_expire_ms, entry_flags, entry_key, entry_value
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
-    Access, keyspace_delete, keyspace_expire_at, keyspace_peek, keyspace_put, keyspace_splice)
+    Access, keyspace_delete, keyspace_expire_at, keyspace_put, keyspace_splice)
 from kvcy.engine.operations cimport (
-    DECODED_END, DECODED_ONE, OPERATION_DELETE, OPERATION_EXPIRE, OPERATION_FLUSH, OPERATION_PUT, OPERATION_SPLICE,
-    Decoded, OpBuffer, Operation, operation_next, ops_bytes, ops_delete, ops_expire, ops_flush, ops_free, ops_put,
-    ops_reserve, ops_splice, ops_swap)
+    OpBuffer, ops_delete, ops_expire, ops_flush, ops_free, ops_put, ops_reserve, ops_splice, ops_swap)
 from kvcy.engine.platform cimport add_relaxed_u32, load_relaxed_u32, store_relaxed_u32
 from kvcy.engine.replay cimport (
     REPLAYED, Replay, ReplayStatus, replay_clock, replay_init, replay_reason, replay_record)
@@ -31,6 +29,8 @@ from kvcy.engine.snapshot_load cimport (
     SnapshotFile, snapshot_close, snapshot_load, snapshot_open)
 from kvcy.engine.status cimport NO_MEMORY
 from kvcy.engine.whole cimport keyspace_count, keyspace_count_volatile, keyspace_flush, keyspace_swap, keyspace_walk
+
+from probes.operations_probe import encode
 
 cdef extern from "<pthread.h>" nogil:
     ctypedef unsigned long pthread_t
@@ -47,65 +47,6 @@ class Refused(Exception):
 
 cdef bytes text(const char* data, size_t size):
     return PyBytes_FromStringAndSize(data, size)
-
-
-def encode(operations):
-    """The bytes of (kind, ...) tuples, in the order of the encoders' arguments."""
-    cdef OpBuffer buffer
-    cdef bytes key, value
-    memset(&buffer, 0, sizeof(OpBuffer))
-    for kind, *rest in operations:
-        key = rest[1] if kind in ("put", "delete", "expire", "splice") else b""
-        value = rest[len(rest) - 1] if kind in ("put", "splice") else b""
-        if not ops_reserve(&buffer, ops_bytes(len(key), len(value))):
-            raise MemoryError
-        if kind == "put":
-            ops_put(&buffer, rest[0], key, len(key), value, len(value), 0, rest[2], rest[3])
-        elif kind == "delete":
-            ops_delete(&buffer, rest[0], key, len(key))
-        elif kind == "expire":
-            ops_expire(&buffer, rest[0], key, len(key), rest[2])
-        elif kind == "splice":
-            ops_splice(&buffer, rest[0], key, len(key), rest[2], value, len(value))
-        elif kind == "flush":
-            ops_flush(&buffer, rest[0])
-        else:
-            ops_swap(&buffer, rest[0], rest[1])
-    try:
-        return text(buffer.data, buffer.size)
-    finally:
-        ops_free(&buffer)
-
-
-cdef tuple decoded(const Operation* operation):
-    cdef bytes key = b""
-    if operation.kind <= OPERATION_SPLICE:
-        key = text(operation.key, operation.key_size)
-    if operation.kind == OPERATION_PUT:
-        return ("put", operation.database, key, operation.expire_ms, bool(operation.edited),
-                text(operation.value, operation.value_size))
-    if operation.kind == OPERATION_DELETE:
-        return ("delete", operation.database, key)
-    if operation.kind == OPERATION_EXPIRE:
-        return ("expire", operation.database, key, operation.expire_ms)
-    if operation.kind == OPERATION_SPLICE:
-        return ("splice", operation.database, key, operation.offset, text(operation.value, operation.value_size))
-    if operation.kind == OPERATION_FLUSH:
-        return ("flush", -1 if operation.database == 255 else operation.database)
-    return ("swap", operation.database, operation.other)
-
-
-def decode(bytes data):
-    """The operations, or None when the bytes are malformed."""
-    cdef const char* at = PyBytes_AS_STRING(data)
-    cdef const char* end = at + PyBytes_GET_SIZE(data)
-    cdef Operation operation
-    cdef Decoded status = operation_next(&at, end, &operation)
-    found = []
-    while status == DECODED_ONE:
-        found.append(decoded(&operation))
-        status = operation_next(&at, end, &operation)
-    return found if status == DECODED_END else None
 
 
 cdef bint collect(Access* access, const Entry* entry, void* context) noexcept with gil:
@@ -265,19 +206,6 @@ cdef class Durable:
         with nogil:
             for number in range(first, first + count):
                 put_number(&access, number, 32, 0)
-
-    def holds(self, uint64_t first, uint64_t count, database=0):
-        """Whether the keys of `fill` are there."""
-        cdef Access access = self.access(database)
-        cdef uint64_t number
-        cdef char[32] name
-        cdef Key key
-        for number in range(first, first + count):
-            snprintf(name, 32, b"key:%012llu", <unsigned long long> number)
-            key = keyspace_key(self.keyspace, name, 16)
-            if keyspace_peek(&access, &key) == NULL:
-                return False
-        return True
 
 
 cdef void put_number(Access* access, uint64_t number, size_t size, uint64_t seed) noexcept nogil:
