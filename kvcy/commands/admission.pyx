@@ -7,13 +7,14 @@ outside MULTI pass a short test of its own. A refused command flags a transactio
 says so.
 """
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy, strlen
+from libc.stdio cimport snprintf
+from libc.string cimport memcmp, memcpy, strerror, strlen
 from kvcy.commands.call cimport deferred_new, reply_out_of_memory
 from kvcy.commands.errorcodes cimport error_count
 from kvcy.commands.queueing cimport transaction_discard, transaction_flag, transaction_queue
 from kvcy.commands.registry cimport row_resolve
 from kvcy.commands.types cimport (
-    DENYOOM, NO_AUTH, NO_MULTI, PYTHON, SESSION_AUTHENTICATED, SESSION_MULTI, SESSION_PARKED, UNQUEUED,
+    DENYOOM, NO_AUTH, NO_MULTI, PYTHON, SESSION_AUTHENTICATED, SESSION_MULTI, SESSION_PARKED, UNQUEUED, WRITE,
     Call, Executor, Row, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
@@ -26,6 +27,7 @@ cdef enum:
     TEXT_BYTES = 512
     COMMAND_BYTES = 128           # what a command may take besides its arguments
     ROOM_BYTES_MAX = 1048576
+    ERROR_TEXT_BYTES = 160
 
 cdef struct Text:
     char data[512]
@@ -167,6 +169,21 @@ cdef bint over_memory(Call* call) noexcept nogil:
     return flags & DENYOOM != 0 and memory_is_short(call, limit)
 
 
+cdef bint write_is_refused(Call* call) noexcept nogil:
+    """Whether the log cannot take what the command, or EXEC's queue, would write."""
+    cdef uint32_t flags = call.row.flags
+    if call.session.flags & SESSION_MULTI and is_exec(call.row):
+        flags |= call.session.transaction.flags_or
+    return flags & WRITE != 0 and admission_write_error(call.executor.keyspace) != 0
+
+
+cdef const char* misconfigured(Call* call, char* text) noexcept nogil:
+    """What is wrong with the log, in words; `text` has ERROR_TEXT_BYTES."""
+    snprintf(text, ERROR_TEXT_BYTES, "Errors writing to the AOF file: %s",
+             strerror(admission_write_error(call.executor.keyspace)))
+    return text
+
+
 cdef void admission_park(Call* call) noexcept nogil:
     call.session.deferred = deferred_new(call.row, call.argv, call.argc)
     if call.session.deferred == NULL:
@@ -179,6 +196,7 @@ cdef void admission_park(Call* call) noexcept nogil:
 cdef bint admission_check(Call* call) noexcept nogil:
     cdef const Row* row = call.row
     cdef Session* session = call.session
+    cdef char[ERROR_TEXT_BYTES] text
     session.last_row = row
     if row == NULL:
         refuse_unknown(call)
@@ -188,6 +206,8 @@ cdef bint admission_check(Call* call) noexcept nogil:
         refuse_words(call, b"NOAUTH", b"Authentication required.")
     elif session.flags & SESSION_MULTI and row.flags & NO_MULTI:
         refuse_words(call, b"ERR", b"Command not allowed inside a transaction")
+    elif write_is_refused(call):
+        refuse_words(call, b"MISCONF", misconfigured(call, text))
     elif over_memory(call):
         refuse_words(call, b"OOM", b"command not allowed when used memory > 'maxmemory'.")
     elif session.flags & SESSION_MULTI and row.flags & UNQUEUED == 0:

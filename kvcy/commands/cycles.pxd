@@ -5,15 +5,11 @@ x86-64: rdtsc (constant rate on every processor of the last fifteen years); arm6
 clock in nanoseconds. service.pyx measures how long a tick is."""
 from libc.stdint cimport uint64_t
 
+from kvcy.engine.clock cimport monotonic_ns
+
 cdef extern from *:
     """
     #include <stdint.h>
-    #include <time.h>
-    static inline uint64_t kvcy_monotonic_ns(void) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    }
     static inline uint64_t kvcy_cycles(void) {
     #if defined(__x86_64__)
         return __builtin_ia32_rdtsc();
@@ -27,4 +23,3 @@ cdef extern from *:
     }
     """
     uint64_t cycles "kvcy_cycles"() noexcept nogil
-    uint64_t monotonic_ns "kvcy_monotonic_ns"() noexcept nogil

@@ -1,9 +1,9 @@
 # cython: language_level=3
 """The executor: takes commands through parsing, checks, locks, handler and accounting. One a thread."""
 from libc.stdint cimport uint32_t
-from kvcy.commands.types cimport AHEAD_ENOUGH, Ahead, Call, Executor, Row, Service, Session
+from kvcy.commands.types cimport AHEAD_ENOUGH, Ahead, Call, Executor, Service, Session
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.shards cimport Keyspace, ShardSet
+from kvcy.engine.shards cimport Keyspace
 
 # Registered with the service until executor_free. NULL: no memory. REQUIRES: the registry is loaded.
 cdef Executor* executor_new(Keyspace* keyspace, Service* service) noexcept nogil
@@ -35,9 +35,6 @@ cdef void executor_call_init(Call* call, Executor* executor, Session* session) n
 cdef void executor_call_done(Call* call) noexcept nogil
 # Runs call.row's handler: makes call.keys, locks (unless call.held), counts. REQUIRES: checked; not a PYTHON row.
 cdef void executor_run(Call* call) noexcept nogil
-# Adds the shards that the command's keys are in, or all of them if it concerns the whole keyspace. False: no memory.
-cdef bint executor_shards(Executor* executor, const Row* row, const Bytes* argv, uint32_t argc,
-                          ShardSet* shards) noexcept nogil
 
 cdef inline bint executor_has_room(const Executor* executor) noexcept nogil:
     """Whether another session's commands may be parsed ahead."""

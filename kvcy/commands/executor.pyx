@@ -14,12 +14,13 @@ Limits: after REPLY_BYTES_SOFT of replies a feed ends as if its budget were used
 cannot make a reactor's buffer grow without end.
 """
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free
 from kvcy.commands.accounting cimport account_error, account_time
-from kvcy.commands.admission cimport admission_authenticated, admission_check
+from kvcy.commands.admission cimport admission_authenticated, admission_check, admission_write_error
 from kvcy.commands.batch cimport batch_parse, batch_prefetch, batch_prepare
 from kvcy.commands.call cimport reply_out_of_memory
 from kvcy.commands.cycles cimport cycles
+from kvcy.commands.locking cimport command_keys, command_run_locked
 from kvcy.commands.registry cimport row_table
 from kvcy.commands.service cimport service_add_executor, service_remove_executor
 from kvcy.commands.types cimport (
@@ -30,9 +31,8 @@ from kvcy.commands.types cimport (
 )
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.keyspace cimport keyspace_settle
-from kvcy.engine.shards cimport (
-    Key, Keyspace, ShardSet, keyspace_key, shard_lock, shard_unlock, shards_add, shards_add_all, shards_clear,
-    shards_lock, shards_unlock)
+from kvcy.engine.operations cimport ops_free
+from kvcy.engine.shards cimport Key, Keyspace, shard_lock, shard_unlock
 from kvcy.engine.platform cimport (
     add_relaxed_u64, likely, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely,
 )
@@ -76,6 +76,7 @@ cdef void executor_release(Executor* executor) noexcept nogil:
     writer_close(&executor.reply)
     arguments_close(&executor.arguments)
     free(executor.stats)
+    ops_free(&executor.group)
     free(executor.batch)
     free(executor.keys)
     free(executor)
@@ -91,6 +92,7 @@ cdef void executor_call_init(Call* call, Executor* executor, Session* session) n
     call.access.now_ms = executor.now_ms
     call.access.database = session.database
     call.access.exclusive = False
+    call.access.group = NULL
     call.access.no_touch = session.flags & SESSION_NO_TOUCH != 0
     call.access.expired_seen = 0
     call.access.hits = 0
@@ -116,71 +118,6 @@ cdef void executor_call_done(Call* call) noexcept nogil:
         call.access.misses = 0
 
 
-# --- keys and shards
-
-cdef Key* command_keys(Executor* executor, const Row* row, const Bytes* argv, uint32_t argc,
-                       uint32_t* count) noexcept nogil:
-    """The keys of a command, in executor.keys; NULL when there is no memory for them."""
-    cdef int last = row.last_key if row.last_key >= 0 else <int> argc + row.last_key
-    cdef int index = row.first_key
-    cdef uint32_t capacity
-    cdef Key* grown
-    count[0] = 0
-    if last >= <int> argc:
-        last = <int> argc - 1
-    if executor.key_capacity < argc:
-        capacity = argc + argc // 2 + 16
-        grown = <Key*> realloc(executor.keys, capacity * sizeof(Key))
-        if grown == NULL:
-            return NULL
-        executor.keys = grown
-        executor.key_capacity = capacity
-    while index <= last:
-        executor.keys[count[0]] = keyspace_key(executor.keyspace, argv[index].data, argv[index].size)
-        count[0] += 1
-        index += row.key_step
-    return executor.keys
-
-
-cdef bint executor_shards(Executor* executor, const Row* row, const Bytes* argv, uint32_t argc,
-                          ShardSet* shards) noexcept nogil:
-    cdef uint32_t count, index
-    cdef Key* keys
-    if row.first_key == 0:
-        if row.flags & (ALL_SHARDS | SELF_LOCKING):
-            shards_add_all(shards, executor.keyspace)
-        return True
-    keys = command_keys(executor, row, argv, argc, &count)
-    if keys == NULL:
-        return False
-    for index in range(count):
-        shards_add(shards, keys[index].shard)
-    return True
-
-
-cdef void run_locked(Call* call) noexcept nogil:
-    """Runs the handler of a command with any number of keys under its locks, if it has any to take."""
-    cdef Keyspace* keyspace = call.access.keyspace
-    cdef ShardSet shards
-    cdef uint32_t index
-    if call.held != NULL or call.row.flags & SELF_LOCKING or (call.key_count == 0 and call.row.flags & ALL_SHARDS == 0):
-        call.row.handler(call)
-        call.access.expired_seen = 0
-        return
-    shards_clear(&shards)
-    if call.row.flags & ALL_SHARDS:
-        shards_add_all(&shards, keyspace)
-    for index in range(call.key_count):
-        shards_add(&shards, call.keys[index].shard)
-    shards_lock(keyspace, &shards, call.access.exclusive)
-    call.row.handler(call)
-    shards_unlock(keyspace, &shards, call.access.exclusive)
-    if call.access.expired_seen:
-        call.access.expired_seen = 0
-        for index in range(call.key_count):
-            keyspace_settle(&call.access, &call.keys[index])
-
-
 # --- running
 
 cdef void executor_run(Call* call) noexcept nogil:
@@ -199,7 +136,7 @@ cdef void executor_run(Call* call) noexcept nogil:
         if call.keys == NULL:
             reply_out_of_memory(call)
             return
-    run_locked(call)
+    command_run_locked(call)
     if call.reply.size > start and call.reply.data[start] == c'-':
         account_error(call, call.reply.data + start, call.reply.size - start)
     if timed:
@@ -220,6 +157,7 @@ cdef inline void run_one_key(Call* call, const Key* key) noexcept nogil:
     call.access.exclusive = exclusive
     shard_lock(executor.keyspace, key.shard, exclusive)
     call.row.handler(call)
+    executor.gate = max(executor.gate, executor.keyspace.shards[key.shard].position)
     shard_unlock(executor.keyspace, key.shard, exclusive)
     if unlikely(call.access.expired_seen):
         call.access.expired_seen = 0
@@ -246,6 +184,8 @@ cdef inline bint ordinary(Call* call) noexcept nogil:
     if unlikely((row.arity > 0 and <int> call.argc != row.arity) or <int> call.argc < -row.arity):
         return False
     if unlikely(call.session.flags & (SESSION_AUTHENTICATED | SESSION_MULTI) != SESSION_AUTHENTICATED):
+        return False
+    if unlikely(row.flags & WRITE and admission_write_error(call.access.keyspace)):
         return False
     return row.flags & PYTHON == 0 and (row.flags & DENYOOM == 0 or call.access.keyspace.memory_bytes_max == 0)
 

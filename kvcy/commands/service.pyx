@@ -12,7 +12,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from kvcy.commands.call cimport deferred_free, deferred_new
 from kvcy.commands.clients cimport clients_init
-from kvcy.commands.cycles cimport cycles, monotonic_ns
+from kvcy.commands.cycles cimport cycles
 from kvcy.commands.errorcodes cimport error_counts_add
 from kvcy.commands.registry cimport row_at, row_count
 from kvcy.commands.slowlog cimport service_slow_entry, service_slow_reset, service_slow_resize
@@ -20,6 +20,7 @@ from kvcy.commands.types cimport (
     CLOCK_SHIFT, LATENCY_EVENTS, LATENCY_SAMPLES_MAX, ErrorCounts, Executor, LatencySeries, RowStats, Service,
     SlowEntry,
 )
+from kvcy.engine.clock cimport monotonic_ns
 from kvcy.engine.platform cimport (
     add_relaxed_u64, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, store_relaxed_i64, store_relaxed_u32,
     store_relaxed_u64,

@@ -17,6 +17,7 @@ from kvcy.commands.types cimport (
     SESSION_REPLY_SKIP, Call, Executor, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
+from kvcy.engine.log cimport log_appended
 from kvcy.engine.shards cimport Keyspace
 from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32
 from kvcy.protocol.parser cimport parser_close, parser_fill_room, parser_filled, parser_init
@@ -97,6 +98,8 @@ cdef void account_answer(Session* session, Executor* executor, const char* reply
 cdef void session_resume(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil:
     if session.deferred == NULL:
         return
+    if executor.keyspace.log != NULL:
+        executor.gate = log_appended(executor.keyspace.log)      # whatever Python has looked at
     account_answer(session, executor, reply, size)
     if exec_is_waiting(session):
         exec_answer(session, executor, reply, size)

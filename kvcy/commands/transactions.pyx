@@ -16,7 +16,8 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 from kvcy.commands.call cimport reply_out_of_memory
 from kvcy.commands.cycles cimport cycles
-from kvcy.commands.executor cimport executor_call_done, executor_call_init, executor_run, executor_shards
+from kvcy.commands.executor cimport executor_call_done, executor_call_init, executor_run
+from kvcy.commands.locking cimport command_lock, command_shards, command_unlock
 from kvcy.commands.queueing cimport transaction_begin, transaction_discard, transaction_unwatch
 from kvcy.commands.registry cimport bind
 from kvcy.commands.rows import Row
@@ -25,7 +26,7 @@ from kvcy.commands.types cimport (
     Call, Deferred, Executor, Session, Transaction,
 )
 from kvcy.engine.block cimport Block, block_new
-from kvcy.engine.shards cimport Keyspace, ShardSet, shard_lock, shard_unlock, shards_clear, shards_lock, shards_unlock
+from kvcy.engine.shards cimport Keyspace, ShardSet, shard_lock, shard_unlock, shards_clear
 from kvcy.engine.platform cimport load_relaxed_u32
 from kvcy.engine.watch cimport watch_add, watch_broken, watch_shards
 from kvcy.protocol.writer cimport (
@@ -166,7 +167,7 @@ cdef bint queue_shards(Call* call, ShardSet* shards) noexcept nogil:
     for index in range(transaction.count):
         command = transaction.queue[index]
         if command.row.flags & PYTHON == 0:
-            if not executor_shards(call.executor, command.row, command.argv, command.argc, shards):
+            if not command_shards(call.executor, command.row, command.argv, command.argc, shards):
                 return False
     return True
 
@@ -181,12 +182,11 @@ cdef void exec_queue(Call* call) noexcept nogil:
         transaction_discard(session, keyspace)
         reply_out_of_memory(call)
         return
-    shards_lock(keyspace, &shards, True)
-    call.access.exclusive = True
+    command_lock(call, &shards)
     broken = watch_broken(&call.access, &session.watcher)
     if not broken:
         run_queue(call, &shards)
-    shards_unlock(keyspace, &shards, True)
+    command_unlock(call, &shards)
     transaction_discard(session, keyspace)
     if broken:
         write_null_array(call.reply)

@@ -13,6 +13,7 @@ executor, service, clients) cimport them and are where users cimport them from. 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from kvcy.engine.block cimport Block, Bytes
 from kvcy.engine.keyspace cimport Access
+from kvcy.engine.operations cimport OpBuffer
 from kvcy.engine.shards cimport Key, Keyspace, ShardSet
 from kvcy.engine.rwlock cimport RWLock
 from kvcy.engine.watch cimport Watcher
@@ -228,6 +229,7 @@ cdef struct Executor:
     int64_t now_ms                 # Unix time, set by the carrier once a turn
     int64_t now_us                 # the same clock in microseconds (TIME, SLOWLOG), set once a turn
     uint32_t budget                # commands the session being fed may still run in this turn
+    uint64_t gate                  # the log's position that what is in `reply` may depend on; 0: none
     # quiet.pxd registration of this thread, -1: no prefetching without locks. The carrier calls quiet_enter before it
     # feeds, and quiet_pass or quiet_leave after.
     int quiet_thread
@@ -240,6 +242,7 @@ cdef struct Executor:
     Arguments arguments
     Prepared* batch                # [AHEAD_ENOUGH + 2 * BATCH_MAX]
     uint32_t ahead_count           # of it, commands parsed by executor_parse_ahead
+    OpBuffer group                 # what a command with several keys or EXEC has to log
     Key* keys                      # for commands with several
     uint32_t key_capacity
     uint64_t memory_limit          # what is known of the memory limit: this one has, in this millisecond,

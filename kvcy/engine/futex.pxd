@@ -22,11 +22,6 @@ cdef extern from *:
     static inline void kvcy_futex_wake(uint32_t* word) {
         (void) syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
     }
-    static inline uint64_t kvcy_monotonic_ns(void) {
-        struct timespec time;
-        (void) clock_gettime(CLOCK_MONOTONIC, &time);
-        return (uint64_t) time.tv_sec * 1000000000u + (uint64_t) time.tv_nsec;
-    }
     static inline int kvcy_cas_u32(uint32_t* place, uint32_t expected, uint32_t wanted) {
         return __atomic_compare_exchange_n(place, &expected, wanted, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     }
@@ -43,7 +38,6 @@ cdef extern from *:
     # Returns when the word is not `expected`, after a wake-up, the timeout (negative: none), or for no reason.
     void futex_wait "kvcy_futex_wait"(uint32_t* word, uint32_t expected, int64_t timeout_ns) nogil
     void futex_wake "kvcy_futex_wake"(uint32_t* word) nogil                     # all who wait
-    uint64_t monotonic_ns "kvcy_monotonic_ns"() noexcept nogil
     bint swap_if_u32 "kvcy_cas_u32"(uint32_t* place, uint32_t expected, uint32_t wanted) nogil
     void raise_u64 "kvcy_raise_u64"(uint64_t* place, uint64_t value) nogil      # to `value`, if that is more
     uint32_t load_ordered_u32 "KVCY_LOAD_SC"(const uint32_t*) nogil

@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry
+from kvcy.engine.operations cimport OpBuffer
 from kvcy.engine.partition cimport EntryPlan
 from kvcy.engine.shards cimport Key, Keyspace
 from kvcy.engine.status cimport Status
@@ -28,6 +29,7 @@ cdef struct Access:                      # who asks: the context handed to every
     int64_t now_ms                       # Unix time, ms; read once a turn
     int database
     bint exclusive                       # the shards are locked exclusively: expired entries are removed when met
+    OpBuffer* group                      # where logged operations collect, NULL: each is a record (journal.pxd)
     bint no_touch                        # CLIENT NO-TOUCH: leave access times alone
     uint32_t expired_seen                # expired entries met (and hidden) or touches lost: see keyspace_settle
     uint64_t hits                        # counted here, added to the keyspace's by whoever owns the Access

@@ -11,14 +11,18 @@ from kvcy.engine.block cimport Block, block_new, block_release, block_reserve
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_INLINE_MAX, ENTRY_VALUE_APART, TYPE_STRING, entry_expire_ms, entry_expired,
     entry_flags, entry_type, entry_value, entry_value_block)
+from kvcy.engine.journal cimport (
+    Change, journal_commit, journal_delete, journal_expire, journal_put, journal_ready, journal_splice)
 from kvcy.engine.lru cimport lru_touch
+from kvcy.engine.operations cimport ops_free
 from kvcy.engine.partition cimport (
     Partition, partition_add, partition_entry, partition_entry_bytes, partition_find, partition_list,
     partition_new, partition_remove, partition_replace)
 from kvcy.engine.platform cimport (
     add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_relaxed_u32, store_relaxed_u32,
     store_relaxed_u64, unlikely)
-from kvcy.engine.shards cimport TOUCHES_MAX, Shard, shard_lock, shard_unlock, store_partition
+from kvcy.engine.shards cimport (
+    TOUCHES_MAX, Shard, ShardSet, shard_lock, shard_unlock, shards_add, shards_clear, store_partition)
 from kvcy.engine.status cimport EXISTS, NOT_FOUND, NO_MEMORY, OK, TOO_LARGE
 from kvcy.engine.table cimport Slot
 from kvcy.engine.watchlist cimport watchlist_touch
@@ -135,6 +139,18 @@ cdef inline void changed(Access* access, int database, const Key* key) noexcept 
         watchlist_touch(shard.watched, database, key.data, key.size)
 
 
+cdef inline Change change_of(const Access* access, int database, const Key* key) noexcept nogil:
+    cdef Change change
+    change.keyspace = access.keyspace
+    change.group = access.group
+    change.now_ms = access.now_ms
+    change.shard = key.shard
+    change.database = database
+    change.key = key.data
+    change.key_size = key.size
+    return change
+
+
 cdef inline void count_keys(Shard* shard, int database, int keys, int volatile_keys) noexcept nogil:
     if keys:
         store_relaxed_u64(&shard.counts[database], shard.counts[database] + keys)
@@ -144,8 +160,10 @@ cdef inline void count_keys(Shard* shard, int database, int keys, int volatile_k
 
 cdef void remove_slot(Access* access, Partition* partition, Slot* slot, const Key* key, int database) noexcept nogil:
     cdef bint was_volatile = (entry_flags(partition_entry(partition, slot)) & ENTRY_EXPIRES) != 0
+    cdef Change change = change_of(access, database, key)
     changed(access, database, key)
     partition_remove(partition, slot)
+    journal_delete(&change)
     count_keys(&access.keyspace.shards[key.shard], database, -1, -1 if was_volatile else 0)
 
 
@@ -185,6 +203,19 @@ cdef Status store(Access* access, Partition* partition, Slot* slot, const Key* k
     return OK
 
 
+cdef Status store_logged(Access* access, Partition* partition, Slot* slot, const Key* key, int database,
+                         EntryPlan* plan) noexcept nogil:
+    """As store, and the log learns the whole entry. REQUIRES: the plan's value is not in the entry that is replaced."""
+    cdef Change change = change_of(access, database, key)
+    cdef Status status
+    if not journal_ready(access.keyspace, access.group, key.size, plan.value.size):
+        return NO_MEMORY
+    status = store(access, partition, slot, key, database, plan)
+    if status == OK:
+        journal_put(&change, plan)
+    return status
+
+
 cdef Status keyspace_put(Access* access, const Key* key, Bytes value, int64_t expire_ms) noexcept nogil:
     cdef Partition* partition = partition_make(access, key, access.database)
     cdef Slot* slot
@@ -201,7 +232,7 @@ cdef Status keyspace_put(Access* access, const Key* key, Bytes value, int64_t ex
     plan.expire_ms = expire_ms
     plan.type = TYPE_STRING
     plan.edited = False
-    return store(access, partition, slot, key, access.database, &plan)
+    return store_logged(access, partition, slot, key, access.database, &plan)
 
 
 cdef Status keyspace_restore(Access* access, const Key* key, EntryPlan* plan) noexcept nogil:
@@ -211,7 +242,7 @@ cdef Status keyspace_restore(Access* access, const Key* key, EntryPlan* plan) no
         return NO_MEMORY
     if plan.value.size > VALUE_BYTES_MAX:
         return TOO_LARGE
-    return store(access, partition, find_live(access, partition, key), key, access.database, plan)
+    return store_logged(access, partition, find_live(access, partition, key), key, access.database, plan)
 
 
 cdef bint keyspace_delete(Access* access, const Key* key) noexcept nogil:
@@ -235,8 +266,10 @@ cdef void plan_from(EntryPlan* plan, const Entry* entry) noexcept nogil:
 
 cdef Status keyspace_expire_at(Access* access, const Key* key, int64_t expire_ms) noexcept nogil:
     cdef Partition* partition = partition_at(access, key, access.database)
+    cdef Change change = change_of(access, access.database, key)
     cdef Slot* slot
     cdef EntryPlan plan
+    cdef Status status
     if partition == NULL:
         return NOT_FOUND
     slot = find_live(access, partition, key)
@@ -247,7 +280,10 @@ cdef Status keyspace_expire_at(Access* access, const Key* key, int64_t expire_ms
         return OK
     plan_from(&plan, partition_entry(partition, slot))
     plan.expire_ms = expire_ms
-    return store(access, partition, slot, key, access.database, &plan)
+    status = store(access, partition, slot, key, access.database, &plan)
+    if status == OK:
+        journal_expire(&change, expire_ms)
+    return status
 
 
 cdef Status keyspace_rename(Access* access, const Key* source, const Key* target, int target_database,
@@ -258,9 +294,29 @@ cdef Status keyspace_rename(Access* access, const Key* source, const Key* target
         if keyspace_peek(access, source) == NULL:
             return NOT_FOUND
         return OK if replace else EXISTS
+    if access.keyspace.log != NULL and access.group == NULL:
+        return rename_in_group(access, source, target, target_database, replace)
     status = keyspace_copy(access, source, target, target_database, replace)
     if status == OK:
         keyspace_delete(access, source)
+    return status
+
+
+cdef Status rename_in_group(Access* access, const Key* source, const Key* target, int target_database,
+                            bint replace) noexcept nogil:
+    """Two operations, one record."""
+    cdef OpBuffer group
+    cdef ShardSet shards
+    cdef Status status
+    memset(&group, 0, sizeof(group))
+    shards_clear(&shards)
+    shards_add(&shards, source.shard)
+    shards_add(&shards, target.shard)
+    access.group = &group
+    status = keyspace_rename(access, source, target, target_database, replace)
+    access.group = NULL
+    journal_commit(access.keyspace, &group, &shards, access.now_ms)
+    ops_free(&group)
     return status
 
 
@@ -283,7 +339,7 @@ cdef Status keyspace_copy(Access* access, const Key* source, const Key* target, 
     access.database = database
     if slot != NULL and not replace:
         return EXISTS
-    return store(access, partition, slot, target, target_database, &plan)
+    return store_logged(access, partition, slot, target, target_database, &plan)
 
 
 # --- changing a part of a value
@@ -356,8 +412,10 @@ cdef inline void entry_set_value_block(Entry* entry, Block* block) noexcept nogi
 
 cdef Status keyspace_splice(Access* access, const Key* key, size_t offset, Bytes bytes, size_t* size) noexcept nogil:
     cdef Partition* partition = partition_make(access, key, access.database)
+    cdef Change change = change_of(access, access.database, key)
     cdef Slot* slot
     cdef size_t old_size = 0
+    cdef Status status
     if partition == NULL:
         return NO_MEMORY
     slot = find_live(access, partition, key)
@@ -366,6 +424,11 @@ cdef Status keyspace_splice(Access* access, const Key* key, size_t offset, Bytes
     if offset > VALUE_BYTES_MAX or bytes.size > VALUE_BYTES_MAX - offset:
         return TOO_LARGE
     size[0] = max(old_size, offset + bytes.size)
-    if slot != NULL and splice_in_block(access, partition, slot, key, offset, &bytes, size[0]):
-        return OK
-    return splice_new(access, partition, slot, key, offset, &bytes, size[0])
+    if not journal_ready(access.keyspace, access.group, key.size, bytes.size):
+        return NO_MEMORY
+    status = OK
+    if slot == NULL or not splice_in_block(access, partition, slot, key, offset, &bytes, size[0]):
+        status = splice_new(access, partition, slot, key, offset, &bytes, size[0])
+    if status == OK:
+        journal_splice(&change, offset, bytes.data, bytes.size)
+    return status

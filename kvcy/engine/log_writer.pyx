@@ -14,11 +14,12 @@ from libc.errno cimport EDQUOT, ENOENT, ENOMEM, ENOSPC
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from kvcy.engine.clock cimport monotonic_ns
 from kvcy.engine.files cimport (
     directory_sync, file_close, file_read_at, file_size, file_sync, file_write_at, file_write_zeros,
 )
 from kvcy.engine.futex cimport (
-    add_ordered_u32, futex_wait, futex_wake, load_ordered_u32, load_ordered_u64, monotonic_ns, store_ordered_u32,
+    add_ordered_u32, futex_wait, futex_wake, load_ordered_u32, load_ordered_u64, store_ordered_u32,
     store_ordered_u64, swap_if_u32,
 )
 from kvcy.engine.log cimport (

@@ -9,6 +9,7 @@ See rwlock.pxd for THE RULE.
 from libc.stdint cimport uint32_t, uint64_t
 
 from kvcy.engine.hash cimport HashKey, siphash13
+from kvcy.engine.log cimport Log
 from kvcy.engine.pages cimport PagePool
 from kvcy.engine.partition cimport Partition
 from kvcy.engine.rwlock cimport (
@@ -45,6 +46,7 @@ cdef struct Keyspace:
     uint32_t shard_count                 # a power of two
     uint32_t shard_bits                  # log2(shard_count)
     Shard* shards
+    Log* log                             # NULL: nothing is logged. Set before the keyspace is used by others
     PagePool pool
     uint64_t memory_bytes_max            # maxmemory; 0 none (atomic)
     uint32_t upkeep_shard                # where keyspace_upkeep goes on (one thread at a time)

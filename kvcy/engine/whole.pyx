@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Operations on the whole keyspace: see whole.pxd."""
 from kvcy.engine.entry cimport entry_expired
+from kvcy.engine.journal cimport journal_flush, journal_swap
 from kvcy.engine.keyspace cimport keyspace_peek
 from kvcy.engine.partition cimport Partition, partition_compact, partition_entry, partition_free
 from kvcy.engine.platform cimport invariant, load_relaxed_u64, store_relaxed_u64
@@ -65,6 +66,7 @@ cdef void keyspace_flush(Access* access, int database) noexcept nogil:
     cdef uint32_t i
     for i in range(access.keyspace.shard_count):
         shard_flush(access, i, database)
+    journal_flush(access.keyspace, access.group, access.now_ms, database)
 
 
 cdef void shard_swap(Access* access, uint32_t shard, int first, int second) noexcept nogil:
@@ -97,6 +99,7 @@ cdef void keyspace_swap(Access* access, int first, int second) noexcept nogil:
     for i in range(keyspace.shard_count):
         shard_swap(access, i, first, second)
     store_relaxed_u64(&keyspace.shards[0].dirty, keyspace.shards[0].dirty + 1)
+    journal_swap(keyspace, access.group, access.now_ms, first, second)
 
 
 cdef uint64_t keyspace_dirty(const Keyspace* keyspace) noexcept nogil:

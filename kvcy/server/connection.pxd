@@ -8,12 +8,14 @@ An idle connection owns no buffer. It is in exactly one of these situations, bes
     PARKED       Python answers its command; the trio side may read the session, the reactor touches nothing of it
     PAUSED       too much is waiting to be sent to it; it goes on when the client has read
     LEAVING      closed when what is waiting has been sent (QUIT, protocol error, end of input, shutdown)
+    GATED        its reply depends on a change that is not on disk yet, and waits for the log; nothing is read meanwhile
     DOOMED       closed at the end of this turn
 
 All functions run on the reactor's own thread, except where Loop says so.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from kvcy.commands.types cimport Ahead, Executor, Session
+from kvcy.engine.log cimport LogSubscriber
 from kvcy.server.kept cimport Kept
 from kvcy.server.limits cimport Limits
 from kvcy.server.mailbox cimport Mail, Mailbox
@@ -36,6 +38,7 @@ cdef enum ConnectionFlag:
     CONNECTION_DRAINING = 32             # shutdown: only what the socket already held is still read
     CONNECTION_UNPOLLED = 64             # taken out of epoll (hung up while parked)
     CONNECTION_UNREAD = 128              # the socket may hold more than was read: epoll must look again
+    CONNECTION_GATED = 256
 
 cdef enum Stop:
     STOP_NOT = 0
@@ -57,6 +60,8 @@ cdef struct Connection:
     Connection* previous
     Connection* next
     Connection* ready_next
+    Connection* gated_next
+    uint64_t gate                        # GATED: the log's position that must be durable before it is sent anything
     Connection* doomed_next
 
 cdef struct Received:                    # bytes of a connection of the group
@@ -80,6 +85,9 @@ cdef struct Loop:                        # a reactor's working memory
     Connection* first                    # all connections
     Connection* ready_first              # go on in the next turn
     Connection* ready_last
+    Connection* gated                    # those that wait for the log
+    bint gating                          # replies wait for the log in this turn
+    LogSubscriber* subscriber            # by which the log wakes this loop; NULL without a log
     Connection* doomed
     Connection* sweep_next               # where the sweep over idle clients goes on, NULL: none under way
     int64_t sweep_due_ms
@@ -106,13 +114,19 @@ cdef void connection_hung_up(Loop* loop, Connection* connection) noexcept nogil
 cdef void connection_go_on(Loop* loop, Connection* connection) noexcept nogil
 # The trio side has answered.
 cdef void connection_answered(Loop* loop, Connection* connection) noexcept nogil
-# Shutdown: reads only what the socket holds now, then leaves.
-cdef void connection_drain(Loop* loop, Connection* connection) noexcept nogil
-# Closes it if it is idle for too long or has not read for too long.
-cdef void connection_check(Loop* loop, Connection* connection) noexcept nogil
 cdef void connection_doom(Loop* loop, Connection* connection) noexcept nogil
 
-# --- what group.pyx is made of
+# Whether what is in executor.reply may not be sent yet.
+cdef bint reply_is_held(const Loop* loop) noexcept nogil
+
+# --- what waiting.pyx and group.pyx are made of
+# Decides what the connection waits for now. Its reply has been sent or queued.
+cdef void connection_settle(Loop* loop, Connection* connection) noexcept nogil
+# It goes on with what it has kept in the next turn.
+cdef void connection_make_ready(Loop* loop, Connection* connection) noexcept nogil
+# Applies client-output-buffer-limit.
+cdef void connection_check_output(Loop* loop, Connection* connection) noexcept nogil
+cdef void connection_doom_by_limit(Loop* loop, Connection* connection) noexcept nogil
 # Receives; bytes, 0: nothing now, -1: there will never be any more. Both are settled.
 cdef ssize_t connection_receive(Loop* loop, Connection* connection, char* place, size_t size) noexcept nogil
 # After a feed that used `used` of these bytes: keeps the rest, sends the executor's reply, settles.

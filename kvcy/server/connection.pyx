@@ -17,7 +17,7 @@ Back pressure: a client with more than output_pause_bytes waiting is not read un
 that does not read for output_stall_ms then is closed.
 """
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 from posix.unistd cimport close
@@ -26,19 +26,19 @@ from kvcy.commands.session cimport (
     SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, Executor, Session, session_feed,
     session_fill_room, session_filled, session_free, session_resume,
 )
+from kvcy.engine.log cimport log_durable
 from kvcy.engine.platform cimport likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, unlikely
 from kvcy.protocol.parser cimport parser_memory_bytes
 from kvcy.protocol.writer cimport Writer, write_raw, writer_clear, writer_close, writer_init
 from kvcy.server.kept cimport KEPT_SPARE_BYTES, kept_replace
 from kvcy.server.mailbox cimport mailbox_post
 from kvcy.server.output cimport (
-    SEND_FAILED, SENT_ALL, Cursor, SendResult, output_free, output_over_limit, output_pending, output_queue,
+    SEND_FAILED, SENT_ALL, SENT_PART, Cursor, SendResult, output_free, output_over_limit, output_pending, output_queue,
     output_send, output_size,
 )
 from kvcy.server.sockets cimport (
-    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, FIONREAD, epoll_ctl,
-    MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_RDWR, epoll_event, ioctl, recv, send, shutdown,
-)
+    EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, MSG_DONTWAIT, MSG_NOSIGNAL,
+    SHUT_RDWR, epoll_ctl, epoll_event, recv, send, shutdown)
 
 cdef enum:
     REPLY_BYTES_KEPT = 1048576           # a larger reply buffer is given back
@@ -87,7 +87,7 @@ cdef void connection_doom(Loop* loop, Connection* connection) noexcept nogil:
         loop.doomed = connection
 
 
-cdef void doom_by_limit(Loop* loop, Connection* connection) noexcept nogil:
+cdef void connection_doom_by_limit(Loop* loop, Connection* connection) noexcept nogil:
     store_relaxed_u64(&loop.closed_by_limit, loop.closed_by_limit + 1)
     connection_doom(loop, connection)
 
@@ -96,6 +96,8 @@ cdef void doom_by_limit(Loop* loop, Connection* connection) noexcept nogil:
 
 cdef uint32_t wanted_events(const Connection* connection) noexcept nogil:
     cdef bint reads = not connection.flags & (CONNECTION_PARKED | CONNECTION_PAUSED | CONNECTION_LEAVING)
+    if unlikely(connection.flags & CONNECTION_GATED):
+        return 0
     if unlikely(connection.output != NULL):
         return EPOLLOUT | (EPOLLIN if reads else 0)
     return EPOLLIN | EPOLLRDHUP | EPOLLET if reads else 0
@@ -108,7 +110,7 @@ cdef void arm(Loop* loop, Connection* connection, uint32_t events) noexcept nogi
     event.events = events
     event.data.ptr = connection
     if epoll_ctl(loop.epoll_fd, EPOLL_CTL_MOD, connection.fd, &event) < 0:
-        doom_by_limit(loop, connection)
+        connection_doom_by_limit(loop, connection)
         return
     connection.armed = events
 
@@ -120,16 +122,16 @@ cdef void connection_begin(Loop* loop, Connection* connection) noexcept nogil:
     connection.armed = event.events
     if epoll_ctl(loop.epoll_fd, EPOLL_CTL_ADD, connection.fd, &event) < 0:
         connection.flags |= CONNECTION_UNPOLLED
-        doom_by_limit(loop, connection)
+        connection_doom_by_limit(loop, connection)
 
 
 # --- sending
 
-cdef void check_output(Loop* loop, Connection* connection) noexcept nogil:
+cdef void connection_check_output(Loop* loop, Connection* connection) noexcept nogil:
     """Applies client-output-buffer-limit."""
     connection.session.output_bytes = output_pending(connection.output)
     if connection.output != NULL and output_over_limit(connection.output, loop.limits, loop.executor.now_ms):
-        doom_by_limit(loop, connection)
+        connection_doom_by_limit(loop, connection)
 
 
 cdef void count_sent(Loop* loop, Connection* connection, size_t size) noexcept nogil:
@@ -155,27 +157,43 @@ cdef void send_reply(Loop* loop, Connection* connection) noexcept nogil:
     if output_size(reply) == 0 and not reply.failed:
         return
     if unlikely(reply.failed):
-        doom_by_limit(loop, connection)
+        connection_doom_by_limit(loop, connection)
     elif not connection.flags & CONNECTION_DOOMED:
         memset(&cursor, 0, sizeof(cursor))
         result = SENT_ALL
-        if connection.output == NULL:
+        if unlikely(reply_is_held(loop)):
+            hold(loop, connection)
+            result = SENT_PART
+        elif connection.output == NULL:
             result = output_send(connection.fd, reply, &cursor)
             count_sent(loop, connection, cursor.bytes_sent)
         if unlikely(result == SEND_FAILED):
             connection_doom(loop, connection)
         elif unlikely(connection.output != NULL or result != SENT_ALL):
             if output_queue(&connection.output, reply, &cursor):
-                check_output(loop, connection)
+                connection_check_output(loop, connection)
             else:
-                doom_by_limit(loop, connection)
+                connection_doom_by_limit(loop, connection)
     empty_reply(reply)
+    loop.executor.gate = 0
+
+
+cdef bint reply_is_held(const Loop* loop) noexcept nogil:
+    return loop.gating and loop.executor.gate > log_durable(loop.executor.keyspace.log)
+
+
+cdef void hold(Loop* loop, Connection* connection) noexcept nogil:
+    connection.gate = max(connection.gate, loop.executor.gate)
+    if not connection.flags & CONNECTION_GATED:
+        connection.flags |= CONNECTION_GATED
+        connection.gated_next = loop.gated
+        loop.gated = connection
 
 
 cdef void connection_writable(Loop* loop, Connection* connection) noexcept nogil:
     cdef SendResult result
     cdef size_t before
-    if connection.output == NULL or connection.flags & CONNECTION_DOOMED:
+    if connection.output == NULL or connection.flags & (CONNECTION_DOOMED | CONNECTION_GATED):
         return
     before = connection.output.cursor.bytes_sent
     result = output_send(connection.fd, &connection.output.writer, &connection.output.cursor)
@@ -186,17 +204,17 @@ cdef void connection_writable(Loop* loop, Connection* connection) noexcept nogil
     if result == SENT_ALL:
         output_free(connection.output)
         connection.output = NULL
-    check_output(loop, connection)
+    connection_check_output(loop, connection)
     if connection.flags & CONNECTION_PAUSED \
             and output_pending(connection.output) <= load_relaxed_u64(&loop.limits.output_pause_bytes) // 2:
         connection.flags &= ~<uint32_t>CONNECTION_PAUSED
-        make_ready(loop, connection)
-    settle(loop, connection)
+        connection_make_ready(loop, connection)
+    connection_settle(loop, connection)
 
 
 # --- what it waits for
 
-cdef void make_ready(Loop* loop, Connection* connection) noexcept nogil:
+cdef void connection_make_ready(Loop* loop, Connection* connection) noexcept nogil:
     if connection.flags & CONNECTION_READY:
         return
     connection.flags |= CONNECTION_READY
@@ -208,7 +226,7 @@ cdef void make_ready(Loop* loop, Connection* connection) noexcept nogil:
     loop.ready_last = connection
 
 
-cdef void settle(Loop* loop, Connection* connection) noexcept nogil:
+cdef void connection_settle(Loop* loop, Connection* connection) noexcept nogil:
     """Decides what the connection waits for now. Its reply has been sent or queued."""
     cdef Session* session = connection.session
     cdef bint parks = False
@@ -227,8 +245,9 @@ cdef void settle(Loop* loop, Connection* connection) noexcept nogil:
     elif unlikely(connection.output != NULL
                   and output_pending(connection.output) > load_relaxed_u64(&loop.limits.output_pause_bytes)):
         connection.flags |= CONNECTION_PAUSED
-    elif session.state == SESSION_CONTINUING or (loop.executor.budget == 0 and connection.kept.size):
-        make_ready(loop, connection)
+    elif session.state == SESSION_CONTINUING or (
+            loop.executor.budget == 0 and connection.kept.size and not connection.flags & CONNECTION_GATED):
+        connection_make_ready(loop, connection)
     elif unlikely(connection.flags & CONNECTION_DRAINING and connection.drain_left <= 0
                   and not connection.flags & CONNECTION_READY):
         connection.flags |= CONNECTION_LEAVING
@@ -248,7 +267,7 @@ cdef void settle(Loop* loop, Connection* connection) noexcept nogil:
 
 
 cdef void connection_hung_up(Loop* loop, Connection* connection) noexcept nogil:
-    if connection.flags & (CONNECTION_PARKED | CONNECTION_PAUSED | CONNECTION_LEAVING):
+    if connection.flags & (CONNECTION_PARKED | CONNECTION_PAUSED | CONNECTION_LEAVING | CONNECTION_GATED):
         connection_doom(loop, connection)
     else:
         connection_readable(loop, connection)
@@ -274,10 +293,10 @@ cdef void feed(Loop* loop, Connection* connection, const char* data, size_t size
 cdef void connection_fed(Loop* loop, Connection* connection, const char* data, size_t size, size_t used) noexcept nogil:
     if unlikely(not keep(loop, connection, data + used, size - used)):
         send_reply(loop, connection)
-        doom_by_limit(loop, connection)
+        connection_doom_by_limit(loop, connection)
         return
     send_reply(loop, connection)
-    settle(loop, connection)
+    connection_settle(loop, connection)
 
 
 cdef void connection_send(Loop* loop, Connection* connection, const char* reply, size_t size) noexcept nogil:
@@ -289,7 +308,7 @@ cdef void connection_send(Loop* loop, Connection* connection, const char* reply,
     if unlikely(<size_t>sent < size):
         write_raw(&loop.executor.reply, reply + sent, size - <size_t>sent)
         send_reply(loop, connection)
-    settle(loop, connection)
+    connection_settle(loop, connection)
 
 
 cdef ssize_t connection_receive(Loop* loop, Connection* connection, char* place, size_t size) noexcept nogil:
@@ -306,11 +325,11 @@ cdef ssize_t connection_receive(Loop* loop, Connection* connection, char* place,
         if errno == EINTR:
             connection.flags |= CONNECTION_UNREAD
         connection.drain_left = 0
-        settle(loop, connection)
+        connection_settle(loop, connection)
         return 0
     if got == 0:
         connection.flags |= CONNECTION_LEAVING       # all that came before has been executed
-        settle(loop, connection)
+        connection_settle(loop, connection)
     else:
         connection_doom(loop, connection)
     return -1
@@ -322,7 +341,7 @@ cdef void receive_bulk(Loop* loop, Connection* connection) noexcept nogil:
     cdef char* place = session_fill_room(connection.session, &room)
     cdef ssize_t got
     if place == NULL and room:
-        doom_by_limit(loop, connection)
+        connection_doom_by_limit(loop, connection)
         return
     if place != NULL:
         got = connection_receive(loop, connection, place, room if room < FILL_BYTES_MAX else FILL_BYTES_MAX)
@@ -332,7 +351,7 @@ cdef void receive_bulk(Loop* loop, Connection* connection) noexcept nogil:
     if connection.session.parser.filling == NULL:
         feed(loop, connection, connection.kept.data, connection.kept.size)
     else:
-        settle(loop, connection)
+        connection_settle(loop, connection)
 
 
 cdef void receive_long(Loop* loop, Connection* connection) noexcept nogil:
@@ -344,13 +363,13 @@ cdef void receive_long(Loop* loop, Connection* connection) noexcept nogil:
         capacity = connection.kept.size + connection.kept.size // 2 + KEPT_SPARE_BYTES
         place = <char*>realloc(connection.kept.data, capacity)
         if place == NULL:
-            doom_by_limit(loop, connection)
+            connection_doom_by_limit(loop, connection)
             return
         connection.kept.data = place
         connection.kept.capacity = capacity
     capacity -= connection.kept.size
     got = connection_receive(loop, connection, connection.kept.data + connection.kept.size,
-                  capacity if capacity < FILL_BYTES_MAX else FILL_BYTES_MAX)
+                             capacity if capacity < FILL_BYTES_MAX else FILL_BYTES_MAX)
     if got > 0:
         feed(loop, connection, connection.kept.data, connection.kept.size + <size_t>got)
 
@@ -358,7 +377,7 @@ cdef void receive_long(Loop* loop, Connection* connection) noexcept nogil:
 cdef void connection_readable(Loop* loop, Connection* connection) noexcept nogil:
     cdef size_t kept = connection.kept.size
     cdef ssize_t got
-    if unlikely(connection.flags & (CONNECTION_READY | CONNECTION_DOOMED)):
+    if unlikely(connection.flags & (CONNECTION_READY | CONNECTION_DOOMED | CONNECTION_GATED)):
         connection.flags |= CONNECTION_UNREAD    # a READY one is read again when it has caught up
         return
     if unlikely(connection.flags & (CONNECTION_PARKED | CONNECTION_PAUSED | CONNECTION_LEAVING)):
@@ -394,7 +413,7 @@ cdef void connection_answered(Loop* loop, Connection* connection) noexcept nogil
     if answer == NULL:
         connection.flags |= CONNECTION_LEAVING
         connection.session.state = SESSION_CLOSING
-        settle(loop, connection)
+        connection_settle(loop, connection)
         return
     session_resume(connection.session, loop.executor, answer, connection.answer_size)
     free(answer)
@@ -402,32 +421,4 @@ cdef void connection_answered(Loop* loop, Connection* connection) noexcept nogil
         feed(loop, connection, connection.kept.data, connection.kept.size)
     else:                                        # EXEC may have another command for Python
         send_reply(loop, connection)
-        settle(loop, connection)
-
-
-# --- upkeep
-
-cdef void connection_drain(Loop* loop, Connection* connection) noexcept nogil:
-    cdef int waiting = 0
-    if ioctl(connection.fd, FIONREAD, &waiting) < 0:
-        waiting = 0
-    connection.flags |= CONNECTION_DRAINING
-    connection.drain_left = waiting
-    loop.executor.budget = COMMANDS_A_TURN       # settle: not a turn that has used its share
-    settle(loop, connection)
-
-
-cdef void connection_check(Loop* loop, Connection* connection) noexcept nogil:
-    cdef int64_t idle_ms = loop.executor.now_ms - connection.active_ms
-    cdef uint64_t timeout_ms = load_relaxed_u64(&loop.limits.timeout_ms)
-    if connection.flags & (CONNECTION_DOOMED | CONNECTION_PARKED):
-        return
-    if load_relaxed_u32(&connection.session.killed):
-        connection_doom(loop, connection)
-    elif timeout_ms and idle_ms > <int64_t>timeout_ms:
-        store_relaxed_u64(&loop.closed_by_timeout, loop.closed_by_timeout + 1)
-        connection_doom(loop, connection)
-    elif connection.flags & CONNECTION_PAUSED and idle_ms > <int64_t>load_relaxed_u64(&loop.limits.output_stall_ms):
-        doom_by_limit(loop, connection)
-    else:
-        check_output(loop, connection)
+        connection_settle(loop, connection)

@@ -8,7 +8,7 @@ from kvcy.engine.platform cimport likely
 from kvcy.protocol.writer cimport Writer, writer_clear
 from kvcy.server.connection cimport (
     BUFFER_BYTES, COMMANDS_A_TURN, CONNECTION_UNREAD, GROUP_MAX, GROUP_REPLY_BYTES, Connection, Loop, Received,
-    connection_fed, connection_readable, connection_receive, connection_send)
+    connection_fed, connection_readable, connection_receive, connection_send, reply_is_held)
 
 cdef enum:
     GROUP_BYTES = 8192       # more than this received: the group is served, while its bytes are in the nearest cache
@@ -67,11 +67,12 @@ cdef void group_run(Loop* loop) noexcept nogil:
         received.reply_size = 0
         if likely(used == received.size and received.connection.session.state == SESSION_OPEN
                   and 0 < reply.size <= min(<size_t> REPLY_BYTES_MAX, GROUP_REPLY_BYTES - replies)
-                  and reply.mark_count == 0 and not reply.failed):
+                  and reply.mark_count == 0 and not reply.failed and not reply_is_held(loop)):
             memcpy(loop.replies + replies, reply.data, reply.size)
             received.reply_size = reply.size
             replies += reply.size
             writer_clear(reply)
+            loop.executor.gate = 0
         else:
             connection_fed(loop, received.connection, received.data, received.size, used)
     executor_ahead_done(loop.executor)

@@ -18,7 +18,7 @@ from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
-from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport close
 from kvcy._core cimport Store
 from kvcy.commands.clients cimport clients_add, clients_set_text
@@ -26,15 +26,16 @@ from kvcy.commands.executor cimport executor_free, executor_new
 from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport session_free, session_new
 from kvcy.commands.types cimport Session
+from kvcy.engine.log cimport (
+    LOG_ALWAYS, LOG_EVERYSEC, Log, log_kick, log_subscribe, log_unsubscribe, log_unsynced_since_ns)
 from kvcy.engine.platform cimport (
     add_relaxed_u64, likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64,
 )
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
 from kvcy.server.connection cimport (
-    BUFFER_BYTES, CONNECTION_PARKED, CONNECTION_READY, CONNECTION_UNREAD, STOP_DRAIN, STOP_NOT, STOP_NOW, Connection,
-    Loop, connection_answered, connection_begin, connection_check, connection_drain, connection_free, connection_go_on,
-    connection_hung_up, connection_new, connection_readable, connection_writable,
-)
+    BUFFER_BYTES, CONNECTION_GATED, CONNECTION_PARKED, CONNECTION_READY, CONNECTION_UNREAD, STOP_DRAIN, STOP_NOT,
+    STOP_NOW, Connection, Loop, connection_answered, connection_begin, connection_free, connection_go_on,
+    connection_hung_up, connection_new, connection_readable, connection_writable)
 from kvcy.server.group cimport group_readable, group_run
 from kvcy.server.limits cimport ClientLimits
 from kvcy.server.mailbox cimport (
@@ -45,11 +46,13 @@ from kvcy.server.sockets cimport (
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll_create1, epoll_ctl,
     epoll_event, epoll_wait,
 )
+from kvcy.server.waiting cimport connection_check, connection_drain, connection_release_gated
 
 cdef enum:
     EVENTS_MAX = 512
     SWEEP_MS = 1000                      # a sweep over all connections begins so often
     SWEEP_CONNECTIONS_MAX = 512          # looked at in one turn
+    UNSYNCED_NS_MAX = 1000000000         # appendfsync everysec: how old an unsynced change may become
 
 UNANSWERED = b"-ERR internal error: the command was not answered\r\n"
 
@@ -61,6 +64,23 @@ cdef void read_clock(Loop* loop) noexcept nogil:
     clock_gettime(CLOCK_REALTIME, &now)
     loop.executor.now_us = <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
     loop.executor.now_ms = loop.executor.now_us // 1000
+
+
+cdef void look_at_log(Loop* loop) noexcept nogil:
+    """Whether replies have to wait for the log: always, or while a sync that is due every second is overdue."""
+    cdef const Log* log = loop.executor.keyspace.log
+    cdef uint64_t since_ns
+    cdef timespec now
+    loop.gating = False
+    if loop.subscriber == NULL:
+        return
+    if load_relaxed_u32(&log.policy) == LOG_ALWAYS:
+        loop.gating = True
+    elif load_relaxed_u32(&log.policy) == LOG_EVERYSEC:
+        since_ns = log_unsynced_since_ns(log)
+        if since_ns:
+            clock_gettime(CLOCK_MONOTONIC, &now)
+            loop.gating = <uint64_t>now.tv_sec * 1000000000 + <uint64_t>now.tv_nsec > since_ns + UNSYNCED_NS_MAX
 
 
 cdef void link(Loop* loop, Connection* connection) noexcept nogil:
@@ -100,13 +120,13 @@ cdef void take_mail(Loop* loop) noexcept nogil:
 
 
 cdef void bury(Loop* loop) noexcept nogil:
-    """Frees the doomed, except those that are still in the list of the ready: their turn comes, and then this."""
+    """Frees the doomed, except those that are in another list still: their turn there comes, and then this."""
     cdef Connection* connection = loop.doomed
     cdef Connection* following
     loop.doomed = NULL
     while connection != NULL:                        # ends: each round takes one from a finite list
         following = connection.doomed_next
-        if connection.flags & CONNECTION_READY:
+        if connection.flags & (CONNECTION_READY | CONNECTION_GATED):
             connection.doomed_next = loop.doomed
             loop.doomed = connection
         else:
@@ -193,11 +213,16 @@ cdef void loop_run(Loop* loop) noexcept nogil:
             else:
                 quiet_pass(thread)
         read_clock(loop)
+        look_at_log(loop)
         store_relaxed_u64(&loop.turns, loop.turns + 1)
         if count < 0 and errno != EINTR:
             break
         serve_events(loop, events, count)
         serve_ready(loop, ready)
+        if loop.subscriber != NULL:
+            log_kick(loop.executor.keyspace.log)
+            if loop.gated != NULL:
+                connection_release_gated(loop)
         if load_relaxed_u32(&loop.stop) != STOP_NOT:
             if not loop.draining:
                 begin_drain(loop)
@@ -289,11 +314,18 @@ cdef class Reactor:
     def run(self) -> None:
         """Serves until stopped; called once, in a thread of its own."""
         self.loop.executor.quiet_thread = quiet_register()
+        if self.store.keyspace.log != NULL:
+            self.loop.subscriber = log_subscribe(self.store.keyspace.log, self.loop.inbox.event_fd)
+            if self.loop.subscriber == NULL:
+                raise MemoryError("too many reactors wait for the log")
         with nogil:
             if self.loop.executor.quiet_thread >= 0:
                 quiet_enter(self.loop.executor.quiet_thread)
             loop_run(&self.loop)
             loop_close(&self.loop)
+        if self.loop.subscriber != NULL:
+            log_unsubscribe(self.store.keyspace.log, self.loop.subscriber)
+            self.loop.subscriber = NULL
         if self.loop.executor.quiet_thread >= 0:
             quiet_unregister(self.loop.executor.quiet_thread)
             self.loop.executor.quiet_thread = -1

@@ -121,6 +121,9 @@ class TrioClient:
         while True:
             chunk = session.chunk(SEND_BYTES)
             if chunk:
+                if (position := session.held_until) and not await trio.to_thread.run_sync(session.wait_log, position):
+                    everything.cancel()
+                    return
                 try:
                     await self._stream.send_all(chunk)
                 except trio.BrokenResourceError:

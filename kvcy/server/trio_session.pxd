@@ -26,6 +26,7 @@ cdef class TrioSession:
     cdef size_t kept_capacity
     cdef readonly bint failed            # out of memory or over a limit: to be closed at once
 
+    cdef uint64_t gate                   # what the output may depend on: a position in the log
     cdef bint again                      # there is more to do without more bytes
     cdef bint listed                     # in the registry of clients
 

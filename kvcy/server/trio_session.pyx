@@ -23,6 +23,7 @@ from kvcy.commands.types cimport (
     SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, SESSION_TRIO, SESSION_UNIX, Executor,
     Session,
 )
+from kvcy.engine.log cimport LOG_ALWAYS, Log, log_durable, log_kick, log_wait
 from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64
 from kvcy.protocol.parser cimport parser_memory_bytes
 from kvcy.protocol.writer cimport writer_close, writer_init
@@ -206,11 +207,23 @@ cdef class TrioSession:
 
     # --- output
 
+    def wait_log(self, uint64_t position) -> bool:
+        """Blocks until the log is durable up to `position`; false: it never will be. For another thread."""
+        cdef Log* log = self.shared.store.keyspace.log
+        cdef bint durable
+        with nogil:
+            durable = log_wait(log, position)
+        return durable
+
     cdef void collect(self) noexcept nogil:
         """Moves the executor's reply to this session's output."""
         cdef Executor* executor = self.shared.executor
         cdef Cursor start
         memset(&start, 0, sizeof(start))
+        self.gate = max(self.gate, executor.gate)
+        executor.gate = 0
+        if self.shared.store.keyspace.log != NULL:
+            log_kick(self.shared.store.keyspace.log)
         if executor.reply.failed:
             self.failed = True
         elif output_size(&executor.reply) and not output_queue(&self.output, &executor.reply, &start):
@@ -221,6 +234,14 @@ cdef class TrioSession:
         self.session.output_bytes = output_pending(self.output)
         if self.output != NULL and output_over_limit(self.output, &self.shared.limits.limits, executor.now_ms):
             self.failed = True
+
+    @property
+    def held_until(self) -> int:
+        """The position that the log must have made durable before the output may be sent; 0: it may."""
+        cdef const Log* log = self.shared.store.keyspace.log
+        if log == NULL or load_relaxed_u32(&log.policy) != LOG_ALWAYS or self.gate <= log_durable(log):
+            return 0
+        return self.gate
 
     @property
     def pending_bytes(self) -> int:

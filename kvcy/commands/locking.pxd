@@ -1,0 +1,18 @@
+# cython: language_level=3
+"""Commands with any number of keys: their keys, the shards these lie in, and the locks of those."""
+from libc.stdint cimport uint32_t
+from kvcy.commands.types cimport Call, Executor, Row
+from kvcy.engine.block cimport Bytes
+from kvcy.engine.shards cimport Key, ShardSet
+
+# The keys of a command, in executor.keys; NULL when there is no memory for them.
+cdef Key* command_keys(Executor* executor, const Row* row, const Bytes* argv, uint32_t argc,
+                       uint32_t* count) noexcept nogil
+# Adds the shards that the command's keys are in, or all of them if it concerns the whole keyspace. False: no memory.
+cdef bint command_shards(Executor* executor, const Row* row, const Bytes* argv, uint32_t argc,
+                         ShardSet* shards) noexcept nogil
+# Locks shards exclusively for changes that belong together; what is logged until the unlocking becomes one record.
+cdef void command_lock(Call* call, const ShardSet* shards) noexcept nogil
+cdef void command_unlock(Call* call, const ShardSet* shards) noexcept nogil
+# Runs the handler of a command under its locks, if it has any to take.
+cdef void command_run_locked(Call* call) noexcept nogil

@@ -1,0 +1,39 @@
+# cython: language_level=3
+"""How a mutation reaches the log, under the locks of the shards that it changes.
+
+One operation alone becomes a record at once, straight from where key and value lie. Several that must happen together
+(a command with several keys, a transaction) collect in a group, an OpBuffer, which journal_commit makes one record of
+before the locks are released. Without a log nothing happens.
+"""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from kvcy.engine.log cimport Log
+from kvcy.engine.operations cimport OpBuffer, ops_bytes, ops_reserve
+from kvcy.engine.partition cimport EntryPlan
+from kvcy.engine.shards cimport Keyspace, ShardSet
+
+cdef struct Change:              # what is common to all operations on a key
+    Keyspace* keyspace
+    OpBuffer* group              # NULL: a record of its own
+    int64_t now_ms
+    uint32_t shard
+    int database
+    const char* key
+    size_t key_size
+
+# After the change was applied. A splice or a put in a group REQUIRES journal_ready before it was.
+cdef void journal_put(const Change* change, const EntryPlan* plan) noexcept nogil
+cdef void journal_delete(const Change* change) noexcept nogil
+cdef void journal_expire(const Change* change, int64_t expire_ms) noexcept nogil
+cdef void journal_splice(const Change* change, size_t offset, const char* data, size_t size) noexcept nogil
+# REQUIRES: all shards are locked. database -1: all of them.
+cdef void journal_flush(Keyspace* keyspace, OpBuffer* group, int64_t now_ms, int database) noexcept nogil
+cdef void journal_swap(Keyspace* keyspace, OpBuffer* group, int64_t now_ms, int first, int second) noexcept nogil
+# Makes one record of what the group holds, if anything, and empties it. `shards`: all those it changed.
+cdef void journal_commit(Keyspace* keyspace, OpBuffer* group, const ShardSet* shards, int64_t now_ms) noexcept nogil
+
+
+cdef inline bint journal_ready(const Keyspace* keyspace, OpBuffer* group, size_t key_size,
+                               size_t value_size) noexcept nogil:
+    """Makes sure that an operation can be added to the group; false: no memory."""
+    return keyspace.log == NULL or group == NULL or ops_reserve(group, ops_bytes(key_size, value_size))

@@ -1,0 +1,156 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""How a mutation reaches the log: see journal.pxd.
+
+A group that has no memory left for a small operation (a deletion, an expiry) is appended as far as it has come: the
+change has been applied and must be in the log, even at the price that a crash at this moment splits the group.
+"""
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy
+
+from kvcy.engine.log cimport LogPiece, log_append
+from kvcy.engine.operations cimport (
+    OPERATION_DELETE, OPERATION_EXPIRE, OPERATION_HEAD_MAX, OPERATION_PUT, OPERATION_SPLICE, OperationKind,
+    entry_head_write, ops_delete, ops_expire, ops_flush, ops_put, ops_splice, ops_swap, varint_write)
+from kvcy.engine.shards cimport shards_has
+
+cdef enum:
+    PIECES_MAX = 3               # head, key, value
+
+
+cdef void append(const Change* change, const char* head, const char* head_end, const char* value,
+                 size_t value_size) noexcept nogil:
+    """A record of one operation."""
+    cdef LogPiece[PIECES_MAX] pieces
+    pieces[0].data = head
+    pieces[0].size = head_end - head
+    pieces[1].data = change.key
+    pieces[1].size = change.key_size
+    pieces[2].data = value
+    pieces[2].size = value_size
+    change.keyspace.shards[change.shard].position = log_append(change.keyspace.log, pieces, PIECES_MAX, change.now_ms)
+
+
+cdef inline char* begin(char* head, OperationKind kind, int database) noexcept nogil:
+    head[0] = <char> kind
+    head[1] = <char> <uint8_t> database
+    return head + 2
+
+
+cdef bint in_group(const Change* change) noexcept nogil:
+    """Whether the operation goes into the group; makes room for it. REQUIRES: it is small."""
+    cdef LogPiece piece
+    if change.group == NULL:
+        return False
+    if not ops_reserve(change.group, ops_bytes(change.key_size, 0)) and change.group.size:
+        piece.data = change.group.data
+        piece.size = change.group.size
+        log_append(change.keyspace.log, &piece, 1, change.now_ms)
+        change.group.size = 0
+    return ops_reserve(change.group, ops_bytes(change.key_size, 0))
+
+
+cdef void journal_put(const Change* change, const EntryPlan* plan) noexcept nogil:
+    cdef char[OPERATION_HEAD_MAX] head
+    cdef char* at
+    if change.keyspace.log == NULL:
+        return
+    if change.group != NULL:
+        ops_put(change.group, change.database, change.key, change.key_size, plan.value.data, plan.value.size, plan.type,
+                plan.expire_ms, plan.edited)
+        return
+    at = entry_head_write(begin(head, OPERATION_PUT, change.database), plan.type, plan.expire_ms, plan.edited,
+                          change.key_size, plan.value.size)
+    append(change, head, at, plan.value.data, plan.value.size)
+
+
+cdef void journal_delete(const Change* change) noexcept nogil:
+    cdef char[OPERATION_HEAD_MAX] head
+    if change.keyspace.log == NULL:
+        return
+    if in_group(change):
+        ops_delete(change.group, change.database, change.key, change.key_size)
+        return
+    append(change, head, varint_write(begin(head, OPERATION_DELETE, change.database), change.key_size), NULL, 0)
+
+
+cdef void journal_expire(const Change* change, int64_t expire_ms) noexcept nogil:
+    cdef char[OPERATION_HEAD_MAX] head
+    cdef char* at
+    if change.keyspace.log == NULL:
+        return
+    if in_group(change):
+        ops_expire(change.group, change.database, change.key, change.key_size, expire_ms)
+        return
+    at = begin(head, OPERATION_EXPIRE, change.database)
+    memcpy(at, &expire_ms, 8)
+    append(change, head, varint_write(at + 8, change.key_size), NULL, 0)
+
+
+cdef void journal_splice(const Change* change, size_t offset, const char* data, size_t size) noexcept nogil:
+    cdef char[OPERATION_HEAD_MAX] head
+    cdef char* at
+    if change.keyspace.log == NULL:
+        return
+    if change.group != NULL:
+        ops_splice(change.group, change.database, change.key, change.key_size, offset, data, size)
+        return
+    at = varint_write(begin(head, OPERATION_SPLICE, change.database), offset)
+    append(change, head, varint_write(varint_write(at, change.key_size), size), data, size)
+
+
+# --- the whole keyspace
+
+cdef void append_to_all(Keyspace* keyspace, const char* data, size_t size, int64_t now_ms) noexcept nogil:
+    cdef LogPiece piece
+    cdef uint64_t end
+    cdef uint32_t i
+    piece.data = data
+    piece.size = size
+    end = log_append(keyspace.log, &piece, 1, now_ms)
+    for i in range(keyspace.shard_count):
+        keyspace.shards[i].position = end
+
+
+cdef void journal_flush(Keyspace* keyspace, OpBuffer* group, int64_t now_ms, int database) noexcept nogil:
+    cdef char[OPERATION_HEAD_MAX] head
+    cdef OpBuffer alone
+    if keyspace.log == NULL:
+        return
+    if group != NULL and ops_reserve(group, ops_bytes(0, 0)):
+        ops_flush(group, database)
+        return
+    alone.data = head
+    alone.size = 0
+    alone.capacity = sizeof(head)
+    ops_flush(&alone, database)
+    append_to_all(keyspace, head, alone.size, now_ms)
+
+
+cdef void journal_swap(Keyspace* keyspace, OpBuffer* group, int64_t now_ms, int first, int second) noexcept nogil:
+    cdef char[OPERATION_HEAD_MAX] head
+    cdef OpBuffer alone
+    if keyspace.log == NULL:
+        return
+    if group != NULL and ops_reserve(group, ops_bytes(0, 0)):
+        ops_swap(group, first, second)
+        return
+    alone.data = head
+    alone.size = 0
+    alone.capacity = sizeof(head)
+    ops_swap(&alone, first, second)
+    append_to_all(keyspace, head, alone.size, now_ms)
+
+
+cdef void journal_commit(Keyspace* keyspace, OpBuffer* group, const ShardSet* shards, int64_t now_ms) noexcept nogil:
+    cdef LogPiece piece
+    cdef uint64_t end
+    cdef uint32_t i
+    if group == NULL or group.size == 0:
+        return
+    piece.data = group.data
+    piece.size = group.size
+    end = log_append(keyspace.log, &piece, 1, now_ms)
+    group.size = 0
+    for i in range(keyspace.shard_count):
+        if shards_has(shards, i):
+            keyspace.shards[i].position = end

@@ -1,0 +1,68 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""What becomes of connections while nothing comes from them: see waiting.pxd."""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from kvcy.engine.log cimport LOG_BROKEN, Log, log_durable, log_state, log_want
+from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
+from kvcy.server.connection cimport (
+    COMMANDS_A_TURN, CONNECTION_DOOMED, CONNECTION_DRAINING, CONNECTION_GATED, CONNECTION_PARKED, CONNECTION_PAUSED,
+    connection_check_output, connection_doom, connection_doom_by_limit, connection_make_ready, connection_settle,
+    connection_writable)
+from kvcy.server.mailbox cimport mailbox_wake
+from kvcy.server.sockets cimport FIONREAD, ioctl
+
+cdef void connection_drain(Loop* loop, Connection* connection) noexcept nogil:
+    cdef int waiting = 0
+    if ioctl(connection.fd, FIONREAD, &waiting) < 0:
+        waiting = 0
+    connection.flags |= CONNECTION_DRAINING
+    connection.drain_left = waiting
+    loop.executor.budget = COMMANDS_A_TURN       # settle: not a turn that has used its share
+    connection_settle(loop, connection)
+
+
+cdef void connection_check(Loop* loop, Connection* connection) noexcept nogil:
+    cdef int64_t idle_ms = loop.executor.now_ms - connection.active_ms
+    cdef uint64_t timeout_ms = load_relaxed_u64(&loop.limits.timeout_ms)
+    if connection.flags & (CONNECTION_DOOMED | CONNECTION_PARKED):
+        return
+    if load_relaxed_u32(&connection.session.killed):
+        connection_doom(loop, connection)
+    elif timeout_ms and idle_ms > <int64_t>timeout_ms:
+        store_relaxed_u64(&loop.closed_by_timeout, loop.closed_by_timeout + 1)
+        connection_doom(loop, connection)
+    elif connection.flags & CONNECTION_PAUSED and idle_ms > <int64_t>load_relaxed_u64(&loop.limits.output_stall_ms):
+        connection_doom_by_limit(loop, connection)
+    else:
+        connection_check_output(loop, connection)
+
+
+cdef void connection_release_gated(Loop* loop) noexcept nogil:
+    cdef const Log* log = loop.executor.keyspace.log
+    cdef uint64_t durable = log_durable(log)
+    cdef bint broken = log_state(log) == LOG_BROKEN
+    cdef Connection* connection = loop.gated
+    cdef Connection* following
+    cdef uint64_t lowest = 0
+    loop.gated = NULL
+    while connection != NULL:                        # ends: each round takes one from a finite list
+        following = connection.gated_next
+        if connection.gate > durable and not broken and not connection.flags & CONNECTION_DOOMED:
+            connection.gated_next = loop.gated
+            loop.gated = connection
+            lowest = connection.gate if lowest == 0 else min(lowest, connection.gate)
+        else:
+            connection.flags &= ~<uint32_t>CONNECTION_GATED
+            if connection.gate > durable:
+                connection_doom(loop, connection)    # nothing that is lost may be seen
+            else:
+                release(loop, connection)
+        connection = following
+    if lowest and log_want(loop.executor.keyspace.log, loop.subscriber, lowest):
+        mailbox_wake(&loop.inbox)                    # durable by now: the next turn comes at once
+
+
+cdef void release(Loop* loop, Connection* connection) noexcept nogil:
+    loop.executor.budget = COMMANDS_A_TURN           # settle: not a turn that has used its share
+    if connection.kept.size and not connection.flags & CONNECTION_PARKED:
+        connection_make_ready(loop, connection)
+    connection_writable(loop, connection)
