@@ -10,16 +10,34 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from kvcy.errors import KvcyError, ProtocolError, ReplyError, StoreClosedError, ValueTooLargeError, WrongTypeError
+from kvcy.errors import (
+    DamagedError,
+    DirectoryError,
+    DirectoryInUseError,
+    KvcyError,
+    LogError,
+    ManifestError,
+    ProtocolError,
+    ReplyError,
+    StoreClosedError,
+    ValueTooLargeError,
+    WrongTypeError,
+)
 from kvcy.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from kvcy._core import Store
 
 __all__ = [
+    "DamagedError",
+    "DirectoryError",
+    "DirectoryInUseError",
     "KvcyError",
+    "LogError",
+    "ManifestError",
     "ProtocolError",
     "ReplyError",
     "Store",
@@ -31,23 +49,37 @@ __all__ = [
 ]
 
 
-def open(*, shards: int = 256, database: int = 0) -> Store:
-    """Opens an embedded store in this process's memory.
+def open(
+    path: str | PathLike[str] | None = None, *, shards: int = 256, database: int = 0, appendfsync: str = "everysec"
+) -> Store:
+    """Opens an embedded store: in a data directory, or in this process's memory alone.
 
     Args:
-        shards: how many shards the keys are spread over, a power of two from 1 to 1024.
+        path: the directory, made if it is not there; None: nothing is kept when the process ends.
+        shards: how many shards the keys are spread over, a power of two from 1 to 1024. A directory keeps the number
+            it was made with.
         database: which of the 16 databases the mapping shows.
+        appendfsync: what is on disk when a change returns: "always" the change itself; "everysec" all but the last
+            second; "no" what the system has written by itself.
 
     Returns:
         The store: a mutable mapping of bytes to bytes, safe from any thread. It can be used in a `with` statement.
 
     Raises:
         ValueError: an argument is out of range.
-        MemoryError: there is no memory for the shards.
+        MemoryError: there is no memory for the shards, or for what the directory holds.
+        DirectoryInUseError: another process, or another store, uses the directory.
+        DirectoryError, ManifestError, DamagedError, LogError: the directory cannot be used; the message says why.
     """
-    from kvcy._core import Store
+    if appendfsync not in ("always", "everysec", "no"):
+        raise ValueError(f"appendfsync must be always, everysec or no, not {appendfsync!r}")
+    if path is None:
+        from kvcy._core import Store
 
-    return Store(shards=shards, database=database)
+        return Store(shards=shards, database=database)
+    from kvcy._opening import open_store
+
+    return open_store(path, shards=shards, policy=appendfsync, database=database)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SI
 from libc.stdint cimport int64_t
 
 from kvcy.engine.block cimport Block, Bytes
+from kvcy.engine.entry cimport Entry
+from kvcy.engine.keyspace cimport Access
 from kvcy.engine.status cimport NOT_FOUND, OK, Status
 
 cdef extern from *:
@@ -49,3 +51,5 @@ cdef object argument_bytes(object argument)
 
 # The Unix time, in ms, that is so many seconds after now_ms. ValueError unless they are above 0 and not beyond reason.
 cdef int64_t deadline_ms(object seconds, int64_t now_ms) except -1
+# A Visitor (whole.pxd) that appends the entry's key to the list `context`.
+cdef bint collect_key(Access* access, const Entry* entry, void* context) noexcept with gil

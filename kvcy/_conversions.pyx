@@ -5,6 +5,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int64_t
 
 from kvcy.engine.block cimport Block, Bytes, block_release
+from kvcy.engine.entry cimport entry_key
 from kvcy.engine.status cimport NO_MEMORY, TOO_LARGE, Status
 
 from kvcy.errors import ValueTooLargeError, WrongTypeError
@@ -75,3 +76,9 @@ cdef int64_t deadline_ms(object seconds, int64_t now_ms) except -1:
     if ms > 9e15:
         raise ValueError(f"a time to live of {seconds!r} seconds is too long")
     return now_ms + max(<int64_t> 1, <int64_t> ms)
+
+
+cdef bint collect_key(Access* access, const Entry* entry, void* context) noexcept with gil:
+    cdef Bytes key = entry_key(entry)
+    (<list> context).append(PyBytes_FromStringAndSize(key.data, <Py_ssize_t> key.size))
+    return True

@@ -11,11 +11,14 @@ cdef class Store:
     cdef Service* service            # owned; what a server's clients share, when one works on this store
     cdef readonly int database       # the one that the mapping shows
     cdef readonly bint closed
+    cdef object _closer              # called by close(): ends what a data directory needs; None without one
     cdef list _workers               # idle Workers, for execute(); used under the GIL
     cdef object __weakref__
 
     cdef int check_open(self) except -1
     cdef Access access(self, bint exclusive) noexcept nogil
     cdef void lock(self, const Key* key, bint exclusive) noexcept
+    cdef int check_writable(self) except -1
+    cdef uint64_t unlock(self, const Key* key, bint exclusive) noexcept nogil
     cdef void reclaim(self) noexcept
     cdef tuple walk(self, uint64_t cursor)

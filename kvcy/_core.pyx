@@ -6,19 +6,22 @@ threads. How it meets the GIL: a method tries the shard lock while it holds the 
 lock does it let go of the GIL and wait (THE RULE OF ENGINE LOCKS, engine/rwlock.pxd). What may take long (storing a
 large value, flushing, a command) runs without the GIL.
 
-Limits: a key or value has at most 512 MB; the store is in memory only for now.
-"""
+With a data directory, a method returns when what it has done or seen is as durable as `appendfsync` promises.
+
+Limits: a key or value has at most 512 MB."""
 from collections.abc import KeysView, MutableMapping
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from kvcy._conversions cimport argument_bytes, borrow, bytes_from_block, clock_ms, deadline_ms, raise_for
-from kvcy._worker cimport Worker, worker_new
+from kvcy._conversions cimport (
+    argument_bytes, borrow, bytes_from_block, clock_ms, collect_key, deadline_ms, raise_for)
+from kvcy._log_waiting cimport check_log, wait_log
+from kvcy._worker cimport Worker, check_command, decode_reply, worker_new
 from kvcy.commands.service cimport service_free, service_new
 from kvcy.engine.block cimport Bytes, block_retain
-from kvcy.engine.entry cimport TYPE_STRING, Entry, entry_expire_ms, entry_key, entry_type, entry_value
+from kvcy.engine.entry cimport TYPE_STRING, Entry, entry_expire_ms, entry_type, entry_value
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
     EXPIRE_NONE, keyspace_delete, keyspace_expire_at, keyspace_get, keyspace_peek, keyspace_put, keyspace_settle)
@@ -33,8 +36,7 @@ from kvcy.engine.status cimport OK, Status
 import os
 
 from kvcy._views import LiveItems, LiveValues
-from kvcy.errors import ReplyError, StoreClosedError, WrongTypeError
-from kvcy.protocol.reply import ReplyReader
+from kvcy.errors import StoreClosedError, WrongTypeError
 
 cdef enum:
     COPY_BYTES_MAX = 65536           # more than this is copied without the GIL
@@ -52,22 +54,25 @@ cdef class Store:
     Args:
         shards: how many shards the keys are spread over, a power of two from 1 to 1024.
         database: which of the 16 databases the mapping shows.
+        hash_key: 16 bytes that key the hash of keys; drawn at random when empty.
 
     Raises:
-        ValueError: shards or database out of range.
+        ValueError: shards, database or hash_key out of range.
         MemoryError: no memory for the shards.
     """
 
-    def __cinit__(self, *, int shards=256, int database=0):
-        cdef HashKey hash_key
-        cdef bytes secret = os.urandom(16)
+    def __cinit__(self, *, int shards=256, int database=0, bytes hash_key=b""):
+        cdef HashKey key
+        cdef bytes secret = hash_key or os.urandom(16)
+        if len(secret) != 16:
+            raise ValueError(f"hash_key must have 16 bytes, not {len(secret)}")
         if not 0 < shards <= SHARDS_MAX or shards & (shards - 1):
             raise ValueError(f"shards must be a power of two from 1 to {SHARDS_MAX}, not {shards}")
         if not 0 <= database < DATABASES_MAX:
             raise ValueError(f"database must be from 0 to {DATABASES_MAX - 1}, not {database}")
-        hash_key.k0 = int.from_bytes(secret[:8], "little")
-        hash_key.k1 = int.from_bytes(secret[8:], "little")
-        self.keyspace = keyspace_new(<uint32_t> shards, &hash_key)
+        key.k0 = int.from_bytes(secret[:8], "little")
+        key.k1 = int.from_bytes(secret[8:], "little")
+        self.keyspace = keyspace_new(<uint32_t> shards, &key)
         self.service = service_new()
         if self.keyspace == NULL or self.service == NULL:
             raise MemoryError("no memory for the store")
@@ -100,6 +105,16 @@ cdef class Store:
             with nogil:
                 shard_lock(self.keyspace, key.shard, exclusive)
 
+    cdef uint64_t unlock(self, const Key* key, bint exclusive) noexcept nogil:
+        """Unlocks the key's shard; the position of its last change in the log."""
+        cdef uint64_t position = self.keyspace.shards[key.shard].position
+        shard_unlock(self.keyspace, key.shard, exclusive)
+        return position
+
+    cdef int check_writable(self) except -1:
+        self.check_open()
+        return check_log(self.keyspace)
+
     # --- one key
 
     def get(self, key, default=None):
@@ -115,6 +130,7 @@ cdef class Store:
         cdef Bytes value
         cdef object result = default
         cdef bint right_type = True
+        cdef uint64_t position
         self.check_open()
         _held = borrow(key, &name)
         where = keyspace_key(self.keyspace, name.data, name.size)
@@ -130,12 +146,13 @@ cdef class Store:
                     result = PyBytes_FromStringAndSize(value.data, <Py_ssize_t> value.size)
                 else:
                     block_retain(value.block)
-        shard_unlock(self.keyspace, where.shard, False)
+        position = self.unlock(&where, False)
         if unlikely(access.expired_seen != 0):
             with nogil:
                 keyspace_settle(&access, &where)
         if value.block != NULL:
             result = bytes_from_block(value.block)
+        wait_log(self.keyspace, position)
         if not right_type:
             raise WrongTypeError("the key holds another type of value")
         return result
@@ -150,6 +167,7 @@ cdef class Store:
             ValueError: the ttl is not above 0.
             ValueTooLargeError: the value has more than 512 MB.
             MemoryError: there is no memory; nothing was changed.
+            LogError: the data directory takes no writes, or the change may be lost with the next crash.
         """
         cdef Bytes name
         cdef Bytes content
@@ -157,7 +175,8 @@ cdef class Store:
         cdef Access access
         cdef Status status
         cdef int64_t expire_ms = EXPIRE_NONE
-        self.check_open()
+        cdef uint64_t position
+        self.check_writable()
         _held_key = borrow(key, &name)
         _held_value = borrow(value, &content)
         where = keyspace_key(self.keyspace, name.data, name.size)
@@ -168,13 +187,14 @@ cdef class Store:
             with nogil:
                 shard_lock(self.keyspace, where.shard, True)
                 status = keyspace_put(&access, &where, content, expire_ms)
-                shard_unlock(self.keyspace, where.shard, True)
+                position = self.unlock(&where, True)
         else:
             self.lock(&where, True)
             status = keyspace_put(&access, &where, content, expire_ms)
-            shard_unlock(self.keyspace, where.shard, True)
+            position = self.unlock(&where, True)
         self.reclaim()
         raise_for(status)
+        wait_log(self.keyspace, position)
 
     def delete(self, key):
         """Deletes `key`; whether it was there."""
@@ -182,14 +202,16 @@ cdef class Store:
         cdef Key where
         cdef Access access
         cdef bint there
-        self.check_open()
+        cdef uint64_t position
+        self.check_writable()
         _held = borrow(key, &name)
         where = keyspace_key(self.keyspace, name.data, name.size)
         access = self.access(True)
         self.lock(&where, True)
         there = keyspace_delete(&access, &where)
-        shard_unlock(self.keyspace, where.shard, True)
+        position = self.unlock(&where, True)
         self.reclaim()
+        wait_log(self.keyspace, position)
         return there
 
     def expire(self, key, seconds):
@@ -199,7 +221,8 @@ cdef class Store:
         cdef Access access
         cdef Status status
         cdef int64_t expire_ms = EXPIRE_NONE
-        self.check_open()
+        cdef uint64_t position
+        self.check_writable()
         _held = borrow(key, &name)
         where = keyspace_key(self.keyspace, name.data, name.size)
         access = self.access(True)
@@ -207,8 +230,9 @@ cdef class Store:
             expire_ms = deadline_ms(seconds, access.now_ms)
         self.lock(&where, True)
         status = keyspace_expire_at(&access, &where, expire_ms)
-        shard_unlock(self.keyspace, where.shard, True)
+        position = self.unlock(&where, True)
         raise_for(status)
+        wait_log(self.keyspace, position)
         return status == OK
 
     def ttl(self, key):
@@ -222,6 +246,7 @@ cdef class Store:
         cdef Access access
         cdef const Entry* entry
         cdef int64_t expire_ms = -1
+        cdef uint64_t position
         self.check_open()
         _held = borrow(key, &name)
         where = keyspace_key(self.keyspace, name.data, name.size)
@@ -230,7 +255,8 @@ cdef class Store:
         entry = keyspace_peek(&access, &where)
         if entry != NULL:
             expire_ms = entry_expire_ms(entry)
-        shard_unlock(self.keyspace, where.shard, False)
+        position = self.unlock(&where, False)
+        wait_log(self.keyspace, position)
         if expire_ms < 0:
             raise KeyError(key)
         return (expire_ms - access.now_ms) / 1000.0 if expire_ms else None
@@ -256,25 +282,20 @@ cdef class Store:
             ReplyError: the command failed; the message is the server's.
         """
         cdef Worker worker
+        cdef uint64_t position
         self.check_open()
         encoded = [argument_bytes(argument) for argument in arguments]
         if not encoded:
             raise TypeError("execute() needs a command")
-        name = encoded[0].upper()
-        if name in CONNECTION_COMMANDS:
-            raise ReplyError(f"ERR {name.decode()} belongs to a connection and is not for execute()")
+        check_command(encoded[0])
         worker = self._workers.pop() if self._workers else worker_new(self, self.keyspace, self.service)
         reply = worker.run(encoded, self.database)
+        position = worker.executor.gate
+        worker.executor.gate = 0
         self._workers.append(worker)
         self.reclaim()
-        if not reply:
-            raise ReplyError(f"ERR {name.decode('utf-8', 'replace')} is a command of the server only")
-        reader = ReplyReader()
-        reader.feed(reply)
-        result = reader.gets()
-        if isinstance(result, ReplyError):
-            raise result
-        return result
+        wait_log(self.keyspace, position)
+        return decode_reply(encoded[0], reply)
 
     cdef void reclaim(self) noexcept:
         """Frees what this or another thread has retired."""
@@ -302,13 +323,15 @@ cdef class Store:
         cdef Key where
         cdef Access access
         cdef bint there
+        cdef uint64_t position
         self.check_open()
         _held = borrow(key, &name)
         where = keyspace_key(self.keyspace, name.data, name.size)
         access = self.access(False)
         self.lock(&where, False)
         there = keyspace_peek(&access, &where) != NULL
-        shard_unlock(self.keyspace, where.shard, False)
+        position = self.unlock(&where, False)
+        wait_log(self.keyspace, position)
         return there
 
     def __len__(self):
@@ -328,13 +351,12 @@ cdef class Store:
     cdef tuple walk(self, uint64_t cursor):
         """The next keys from the cursor on, and the cursor after them (0 at the end)."""
         cdef Access access = self.access(False)
-        cdef uint32_t shard = <uint32_t> (cursor >> 32)
         cdef list keys = []
         cdef Key where
-        where.shard = shard
+        where.shard = <uint32_t> (cursor >> 32)
         self.lock(&where, False)
         cursor = keyspace_walk(&access, cursor, WALK_SLOTS, collect_key, <void*> keys)
-        shard_unlock(self.keyspace, shard, False)
+        wait_log(self.keyspace, self.unlock(&where, False))
         return keys, cursor
 
     def __eq__(self, other):
@@ -359,16 +381,19 @@ cdef class Store:
         """Deletes all keys of this database, as one step for every observer."""
         cdef Access access
         cdef ShardSet everything
-        self.check_open()
+        cdef uint64_t position
+        self.check_writable()
         with nogil:
             access = self.access(True)
             shards_clear(&everything)
             shards_add_all(&everything, self.keyspace)
             shards_lock(self.keyspace, &everything, True)
             keyspace_flush(&access, self.database)
+            position = self.keyspace.shards[0].position
             shards_unlock(self.keyspace, &everything, True)
             while quiet_reclaim(64):
                 pass
+        wait_log(self.keyspace, position)
 
     def pop(self, key, default=MISSING):
         """Deletes `key`; its value, in one step. When it is missing: `default`, or KeyError without one."""
@@ -394,9 +419,20 @@ cdef class Store:
         return total
 
     def close(self):
-        """Closes the store: every later call raises StoreClosedError. Memory goes with the last reference."""
+        """Closes the store: every later call raises StoreClosedError. Memory goes with the last reference.
+
+        All is durable then, or LogError says why not, and the data directory is free for others. Other threads must
+        have ended their calls.
+        """
         self.closed = True
         self._workers.clear()
+        closer, self._closer = self._closer, None
+        if closer is not None:
+            closer()
+
+    def on_close(self, closer) -> None:
+        """Lets close() call `closer`, once."""
+        self._closer = closer
 
     def __enter__(self):
         self.check_open()
@@ -412,12 +448,3 @@ cdef class Store:
 
 
 MutableMapping.register(Store)
-
-cdef frozenset CONNECTION_COMMANDS = frozenset(
-    (b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"UNWATCH", b"QUIT", b"RESET", b"HELLO", b"AUTH", b"CLIENT"))
-
-
-cdef bint collect_key(Access* access, const Entry* entry, void* context) noexcept with gil:
-    cdef Bytes key = entry_key(entry)
-    (<list> context).append(PyBytes_FromStringAndSize(key.data, <Py_ssize_t> key.size))
-    return True

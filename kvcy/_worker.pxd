@@ -13,3 +13,7 @@ cdef class Worker:
     cdef bytes run(self, list arguments, int database)
 
 cdef Worker worker_new(object owner, Keyspace* keyspace, Service* service)
+# Raises ReplyError for a command that concerns a connection.
+cdef int check_command(bytes name) except -1
+# The reply of Worker.run as a Python object; ReplyError when it is an error, or when there is none.
+cdef object decode_reply(bytes name, bytes reply)

@@ -13,6 +13,9 @@ from kvcy.engine.block cimport Bytes
 from kvcy.engine.shards cimport Keyspace
 from kvcy.protocol.writer cimport writer_clear
 
+from kvcy.errors import ReplyError
+from kvcy.protocol.reply import ReplyReader
+
 
 @cython.no_gc_clear                     # __dealloc__ needs what the owner owns
 cdef class Worker:
@@ -57,3 +60,24 @@ cdef Worker worker_new(object owner, Keyspace* keyspace, Service* service):
     worker.session.protocol = 3
     worker.executor.reply.resp3 = True
     return worker
+
+
+cdef int check_command(bytes name) except -1:
+    if name.upper() in CONNECTION_COMMANDS:
+        raise ReplyError(f"ERR {name.upper().decode()} belongs to a connection and is not for execute()")
+    return 0
+
+
+cdef object decode_reply(bytes name, bytes reply):
+    if not reply:
+        raise ReplyError(f"ERR {name.upper().decode('utf-8', 'replace')} is a command of the server only")
+    reader = ReplyReader()
+    reader.feed(reply)
+    result = reader.gets()
+    if isinstance(result, ReplyError):
+        raise result
+    return result
+
+
+cdef frozenset CONNECTION_COMMANDS = frozenset(
+    (b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"UNWATCH", b"QUIT", b"RESET", b"HELLO", b"AUTH", b"CLIENT"))

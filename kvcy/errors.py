@@ -42,3 +42,11 @@ class DirectoryInUseError(DirectoryError):
 
 class ManifestError(DirectoryError):
     """The data directory's manifest is damaged, missing beside data, or of an unknown format."""
+
+
+class DamagedError(KvcyError):
+    """A file in the data directory is damaged; the message names it and the place in it."""
+
+
+class LogError(KvcyError):
+    """The log cannot make changes durable."""

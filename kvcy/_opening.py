@@ -1,0 +1,77 @@
+"""Opening a data directory: from its path to a loaded store whose changes are logged."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import weakref
+
+from kvcy._core import Store
+from kvcy._persistence import LoadReport, Persistence
+from kvcy.engine.directory import Directory, Manifest
+from kvcy.errors import KvcyError
+
+
+def open_data(
+    path: str | os.PathLike[str], *, shards: int, policy: str, database: int = 0
+) -> tuple[Store, Persistence, LoadReport]:
+    """Locks the directory (made if need be), loads what it holds, and opens its log.
+
+    Args:
+        path: of the directory.
+        shards: of a new directory; an old one keeps its number.
+        policy: always, everysec or no (appendfsync).
+        database: which of the 16 databases the store's mapping shows.
+
+    Raises:
+        DirectoryInUseError: another process uses it.
+        DirectoryError, ManifestError, DamagedError, LogError: it cannot be used; the message says why.
+        MemoryError: there is no memory for what it holds.
+    """
+    directory = Directory(path)
+    try:
+        manifest = directory.read_manifest()
+        if manifest is None:
+            manifest = Manifest.drawn(shards)
+            directory.write_manifest(manifest)
+        store = Store(shards=manifest.shards, database=database, hash_key=manifest.hash_key)
+        persistence = Persistence(store, directory, manifest)
+        report = persistence.load()
+        persistence.open_log(report, policy)
+    except BaseException:
+        directory.close()
+        raise
+    return store, persistence, report
+
+
+def open_store(path: str | os.PathLike[str], *, shards: int, policy: str, database: int) -> Store:
+    """An embedded store: the log's threads run until it is closed, or the process ends."""
+    store, persistence, _ = open_data(path, shards=shards, policy=policy, database=database)
+    threads = [
+        threading.Thread(target=persistence.flush, name="kvcy log flusher", daemon=True),
+        threading.Thread(target=persistence.prepare, name="kvcy log preparer", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+
+    def close() -> None:
+        atexit.unregister(close_at_exit)
+        persistence.stop()
+        for thread in threads:
+            thread.join()
+        persistence.close()
+
+    here = weakref.ref(store)
+
+    def close_at_exit() -> None:
+        if (one := here()) is not None and not one.closed:
+            try:
+                one.close()
+            except KvcyError as error:
+                print(f"kvcy: {error}", file=sys.stderr)
+
+    atexit.register(close_at_exit)
+    store.on_close(close)
+    return store

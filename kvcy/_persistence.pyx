@@ -1,0 +1,361 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Persistence: a store's data directory at work. What the files are, and the rules: docs/durability.md.
+
+    Persistence(store, directory)
+      load()             newest snapshot, then the log; says where the log ends
+      open_log(policy)   from here on every change of the store is logged
+      flush(), prepare() one thread each, until stop()
+      save()             a snapshot, beside everything else
+      close()            all is durable, or an exception says why not
+"""
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from kvcy._conversions cimport clock_ms
+from kvcy._core cimport Store
+from kvcy.engine.coverage cimport Coverage
+from kvcy.engine.log cimport (
+    LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_NO, Log, LogPolicy, LogStatistics, log_appended, log_durable, log_error,
+    log_kick, log_set_policy, log_state, log_statistics, log_wait)
+from kvcy.engine.log_reader cimport (
+    LOG_DAMAGED, LOG_FAILED, LOG_RECORD, LOG_TORN, LogReader, reader_close, reader_next, reader_open)
+from kvcy.engine.log_segment cimport segments_remove_before
+from kvcy.engine.log_writer cimport LogOptions, log_close, log_flush_run, log_open, log_prepare_run, log_stop
+from kvcy.engine.replay cimport (
+    REPLAY_NO_MEMORY, REPLAYED, Replay, ReplayStatus, replay_init, replay_reason, replay_record)
+from kvcy.engine.snapshot cimport (
+    SnapshotPlan, SnapshotProgress, SnapshotWriter, snapshot_write, snapshot_writer_free, snapshot_writer_new)
+from kvcy.engine.snapshot_load cimport SnapshotFile, snapshot_close, snapshot_load, snapshot_open
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from kvcy.engine.directory import segment_name, snapshot_name
+from kvcy.errors import DamagedError, DirectoryError, LogError
+
+POLICIES = {"always": LOG_ALWAYS, "everysec": LOG_EVERYSEC, "no": LOG_NO}
+
+
+@dataclass
+class LoadReport:
+    """What loading found.
+
+    Attributes:
+        snapshot: the name of the snapshot that was loaded, "" when there was none.
+        keys: loaded from it.
+        records: replayed from the log.
+        position: where the log goes on.
+        durable: up to which the log is known to have been on disk.
+        torn: what was found behind the end and is cut off when the log is opened; "" when nothing was.
+    """
+
+    snapshot: str = ""
+    keys: int = 0
+    records: int = 0
+    position: int = 0
+    durable: int = 0
+    torn: str = ""
+
+
+cdef class Persistence:
+    """The data directory of a store.
+
+    Args:
+        store: made with the manifest's hash key and shards, empty, used by nobody else until load() is done.
+        directory: a Directory (engine/directory.py), locked; close() gives it up.
+        manifest: its manifest.
+    """
+    cdef Store store
+    cdef Log* log                    # owned; also the keyspace's, from open_log to close
+    cdef SnapshotFile* loading       # while load() has threads do it
+    cdef readonly object directory
+    cdef readonly object manifest
+    cdef readonly str path
+
+    def __cinit__(self, Store store not None, directory, manifest):
+        self.store = store
+        self.directory = directory
+        self.manifest = manifest
+        self.path = directory.path
+        self.log = NULL
+        self.loading = NULL
+
+    # --- loading
+
+    def load(self) -> LoadReport:
+        """Loads the newest snapshot and replays the log behind it.
+
+        Raises:
+            DamagedError: a file is damaged; the message names it, the place in it and the log's position.
+            DirectoryError: the files could not be read.
+            MemoryError: there is no memory for what they hold.
+        """
+        cdef SnapshotFile snapshot
+        cdef uint64_t position = 0
+        cdef bint loaded
+        report = LoadReport()
+        self.directory.remove_unfinished()
+        snapshots = self.directory.snapshots()
+        if not snapshots:
+            report.position = self.replay(0, NULL, report)
+            return report
+        report.snapshot = snapshot_name(max(snapshots))
+        file = os.open(os.path.join(self.path, report.snapshot), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            loaded = self.open_snapshot(&snapshot, file)
+            if loaded:
+                self.loading = &snapshot
+                threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+                with ThreadPoolExecutor(threads) as pool:
+                    loaded = all([part.result() for part in [pool.submit(self.load_shards) for _ in range(threads)]])
+                self.loading = NULL
+            if not loaded:
+                self.refuse_snapshot(&snapshot, report.snapshot)
+            report.keys = snapshot.keys
+            position = snapshot.header.begin_position
+            report.position = self.replay(position, &snapshot.coverage, report)
+            if report.position < snapshot.coverage.greatest:
+                raise DamagedError(
+                    f"{self.path}: the log ends at position {report.position}, but {report.snapshot} was made when it "
+                    f"reached {snapshot.coverage.greatest}: segments are missing or were cut")
+        finally:
+            snapshot_close(&snapshot)
+            os.close(file)
+        return report
+
+    def load_shards(self) -> bool:
+        """One thread's share of loading a snapshot: shard after shard until none is left. False: a fault was met."""
+        cdef bint loaded
+        with nogil:
+            loaded = snapshot_load(self.loading, self.store.keyspace, clock_ms())
+        return loaded
+
+    cdef bint open_snapshot(self, SnapshotFile* snapshot, int file) noexcept:
+        cdef bint opened
+        with nogil:
+            opened = snapshot_open(snapshot, file)
+        return opened
+
+    cdef int refuse_snapshot(self, SnapshotFile* snapshot, str name) except -1:
+        if snapshot.error < 0:
+            raise DirectoryError(f"{self.path}/{name} could not be read: {os.strerror(-snapshot.error)}")
+        if snapshot.error == 0:
+            raise MemoryError(f"no memory to load {name}")
+        raise DamagedError(
+            f"{self.path}/{name} is damaged at offset {snapshot.error_offset}: {snapshot.error_reason.decode()}")
+
+    cdef uint64_t replay(self, uint64_t position, const void* coverage, object report) except? 0:
+        """Applies the log from `position` on; where it ends."""
+        cdef bytes history = self.manifest.history
+        cdef const unsigned char* name = history
+        cdef int directory = self.directory.file
+        cdef uint64_t segment_bytes = self.manifest.segment_bytes
+        cdef int error = 0
+        cdef uint64_t records = 0
+        cdef Replay replay
+        cdef ReplayStatus status = REPLAYED
+        cdef LogReader* reader = reader_open(directory, name, segment_bytes, position, &error)
+        if reader == NULL:
+            raise DirectoryError(f"the log in {self.path} could not be read: {os.strerror(error)}")
+        try:
+            with nogil:
+                replay_init(&replay, self.store.keyspace, <const Coverage*> coverage, 0, 1, clock_ms())
+                while status == REPLAYED and reader_next(reader) == LOG_RECORD:
+                    status = replay_record(&replay, reader.record.operations, reader.record.size,
+                                           reader.record.position)
+                    records += 1
+            if status == REPLAY_NO_MEMORY:
+                raise MemoryError("no memory to replay the log")
+            if status != REPLAYED:
+                raise DamagedError(f"{self.path}: the log's record at position {reader.record.position} cannot be "
+                                   f"applied: {replay_reason(status).decode()}")
+            self.judge(reader, report)
+            report.records = records
+            report.durable = reader.durable
+            return reader.verdict.position
+        finally:
+            reader_close(reader)
+
+    cdef int judge(self, LogReader* reader, object report) except -1:
+        where = (f"{self.path}/{segment_name(reader.verdict.segment)}, offset {reader.verdict.offset}, "
+                 f"log position {reader.verdict.position}: {reader.verdict.reason.decode()}")
+        if reader.verdict.found == LOG_FAILED:
+            raise DirectoryError(f"the log could not be read: {os.strerror(reader.verdict.error)} ({where})")
+        if reader.verdict.found == LOG_DAMAGED:
+            raise DamagedError(f"the log is damaged: {where}. What is behind this place had been safely on disk. "
+                               "Put the file back from a copy, or move the segments from this one on aside to go on "
+                               "without what they hold")
+        if reader.verdict.found == LOG_TORN:
+            report.torn = where
+        return 0
+
+    # --- logging
+
+    def open_log(self, report, str policy: str) -> None:
+        """Lets the log go on where `report`, which load() returned, says that it ends.
+
+        Raises:
+            LogError: the segment could not be made or opened.
+        """
+        cdef LogOptions options
+        cdef bytes history = self.manifest.history
+        cdef const unsigned char* name = history
+        cdef int error = 0
+        cdef uint32_t i
+        memset(&options, 0, sizeof(options))
+        options.directory = self.directory.file
+        memcpy(options.history, name, 16)
+        options.segment_bytes = self.manifest.segment_bytes
+        options.position = report.position
+        options.durable = report.durable
+        options.erase = bool(report.torn)
+        options.policy = POLICIES[policy]
+        with nogil:
+            self.log = log_open(&options, &error)
+        if self.log == NULL:
+            raise LogError(f"the log in {self.path} cannot be opened: {os.strerror(error)}")
+        for i in range(self.store.keyspace.shard_count):
+            self.store.keyspace.shards[i].position = report.position
+        self.store.keyspace.log = self.log
+
+    def flush(self) -> None:
+        """The flusher: writes and syncs until stop(). Needs a thread of its own."""
+        with nogil:
+            log_flush_run(self.log)
+
+    def prepare(self) -> None:
+        """Makes segments ahead of their use until stop(). Needs a thread of its own."""
+        with nogil:
+            log_prepare_run(self.log)
+
+    def stop(self) -> None:
+        """Lets flush() and prepare() return, all being durable that can be. Nothing may be changed after this."""
+        if self.log != NULL:
+            log_stop(self.log)
+
+    def set_policy(self, str policy not None) -> None:
+        """appendfsync: always, everysec or no."""
+        cdef LogPolicy number = POLICIES[policy]
+        if self.log != NULL:
+            log_set_policy(self.log, number)
+
+    def wait(self, uint64_t position) -> bool:
+        """Blocks until the log is durable up to `position`; false: it never will be."""
+        cdef bint durable
+        if self.log == NULL:
+            return True
+        with nogil:
+            log_kick(self.log)
+            durable = log_wait(self.log, position)
+        return durable
+
+    @property
+    def error(self) -> str:
+        """Why the log takes no writes; "" when it does."""
+        if self.log == NULL or log_error(self.log) == 0:
+            return ""
+        return os.strerror(log_error(self.log))
+
+    @property
+    def broken(self) -> bool:
+        """Whether a write or sync has failed, so that nothing will become durable any more."""
+        return self.log != NULL and log_state(self.log) == LOG_BROKEN
+
+    def positions(self) -> tuple[int, int]:
+        """Where the log ends, and up to where it is durable."""
+        if self.log == NULL:
+            return 0, 0
+        return log_appended(self.log), log_durable(self.log)
+
+    def statistics(self) -> dict[str, int]:
+        """Counts since the log was opened."""
+        cdef LogStatistics counts
+        if self.log == NULL:
+            return {}
+        counts = log_statistics(self.log)
+        return counts
+
+    # --- snapshots
+
+    def save(self) -> str:
+        """Writes a snapshot while the store is used, and removes what it makes needless; its name.
+
+        Blocks; runs without the GIL.
+
+        Raises:
+            LogError: the log is broken, so the snapshot cannot be vouched for.
+            DirectoryError: the file could not be written.
+            MemoryError: no memory for the writer.
+        """
+        cdef SnapshotWriter* writer = snapshot_writer_new()
+        cdef SnapshotPlan plan
+        cdef SnapshotProgress progress
+        cdef bytes history = self.manifest.history
+        cdef const char* name = history
+        cdef int file, result
+        if writer == NULL:
+            raise MemoryError("no memory for a snapshot")
+        memset(&plan, 0, sizeof(plan))
+        memset(&progress, 0, sizeof(progress))
+        memcpy(plan.history, name, 16)
+        plan.created_ms = clock_ms()
+        plan.begin_position = log_appended(self.log) if self.log != NULL else 0
+        plan.quiet = False
+        target = snapshot_name(plan.begin_position)
+        path = os.path.join(self.path, target + ".new")
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                with nogil:
+                    result = snapshot_write(writer, self.store.keyspace, file, &plan, &progress)
+                if result == 0:
+                    os.fsync(file)
+            finally:
+                os.close(file)
+            if result:
+                os.unlink(path)
+                raise DirectoryError(f"{path} could not be written: {os.strerror(-result)}")
+            if not self.wait(progress.greatest_position):
+                os.unlink(path)
+                raise LogError(f"the log is broken ({self.error}): no snapshot can be made")
+            older = [one for one in self.directory.snapshots() if one != plan.begin_position]
+            self.directory.publish(target)
+        except OSError as error:
+            raise DirectoryError(f"{path} could not be written: {error.strerror}") from error
+        finally:
+            snapshot_writer_free(writer)
+        self.remove_needless(older, plan.begin_position)
+        return target
+
+    cdef int remove_needless(self, list older, uint64_t position) except -1:
+        cdef int result
+        for one in older:
+            self.directory.remove(snapshot_name(one))
+        self.directory.sync()
+        if self.log != NULL:
+            result = segments_remove_before(self.directory.file, self.manifest.segment_bytes, position)
+            if result < 0:
+                raise DirectoryError(f"old segments in {self.path} could not be removed: {os.strerror(-result)}")
+        return 0
+
+    # --- the end
+
+    def close(self) -> None:
+        """Makes everything durable and gives the directory up. May be called again.
+
+        REQUIRES: flush() and prepare() have returned, nobody uses the store any more.
+
+        Raises:
+            LogError: something could not be made durable.
+        """
+        cdef Log* log = self.log
+        cdef int result = 0
+        if log != NULL:
+            self.store.keyspace.log = NULL
+            self.log = NULL
+            with nogil:
+                result = log_close(log)
+        self.directory.close()
+        if result < 0:
+            raise LogError(f"the log in {self.path} could not be closed: {os.strerror(-result)}")
