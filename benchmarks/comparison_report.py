@@ -129,7 +129,7 @@ def chart(results: dict[str, Any]) -> str:
         ("a key", {name: results["bytes_per_key"][name] for name in names}),
     ]
     idle = [
-        ("an idle connection", {name: results["bytes_per_idle_connection"][name] for name in names}),
+        ("a connection", {name: results["bytes_per_idle_connection"][name] for name in names}),
     ]
     parts: list[str] = []
     y = 40
