@@ -10,6 +10,7 @@ import trio
 from kvcy.commands.rows import Row
 from kvcy.server.admin import run
 from kvcy.server.context import Context, LatencySamples, RowUse, ServerState, SlowCommand
+from kvcy.server.data import Data
 from kvcy.server.logs import Log
 from kvcy.server.options import Config, Options
 from kvcy.server.replies import Reply
@@ -76,9 +77,11 @@ class Admin:
         self.now_s = 1_700_000_000.0
         self.local = True
         self.protocol = 3
+        log = Log("/dev/null")
         self.state = ServerState(
-            self.config, self.native, Log("/dev/null"), rows, self._stop, clock=lambda: self.now_s, run_id="a" * 40
-        )
+            self.config, self.native, log, rows, self._stop, Data(self.config.options, log),
+            clock=lambda: self.now_s, run_id="a" * 40,
+        )  # fmt: skip
 
     def _stop(self) -> None:
         self.stops += 1

@@ -32,7 +32,7 @@ def test_set() -> None:
     ("args", "text"),
     [
         (("foo", "bar"), "ERR Unknown option or number of arguments for CONFIG SET - 'foo'"),
-        (("appendfsync", "no"), "ERR Unknown option or number of arguments for CONFIG SET - 'appendfsync'"),
+        (("appendfilename", "no"), "ERR Unknown option or number of arguments for CONFIG SET - 'appendfilename'"),
         (("hz", "1", "timeout"), "ERR wrong number of arguments for 'config|set' command"),
         (("hz", "5", "timeout", "abc"), "ERR CONFIG SET failed (possibly related to argument 'timeout') - "
          "argument couldn't be parsed into an integer"),
@@ -71,14 +71,14 @@ def test_resetstat() -> None:
 
 def test_rewrite_keeps_comments_order_and_permissions(tmp_path: Path) -> None:
     path = tmp_path / "kvcy.conf"
-    path.write_text("# mine\nport 7000\n\nappendfsync always\nsave 900 1\nTIMEOUT 3\nsave 60 5\n  # end\n")
+    path.write_text("# mine\nport 7000\n\nappendfilename x\nsave 900 1\nTIMEOUT 3\nsave 60 5\n  # end\n")
     path.chmod(0o640)
     options = load(read_file(str(path))).options
     admin = Admin(options, path=str(path))
     admin("config|set", "timeout", "9", "requirepass", 'a "b" #\u00e9', "save", "5 1", "maxmemory", "3mb")
     assert admin("config|rewrite") == OK
     assert path.read_text() == (
-        "# mine\nport 7000\n\nappendfsync always\nsave 5 1\ntimeout 9\n  # end\n"
+        "# mine\nport 7000\n\nappendfilename x\nsave 5 1\ntimeout 9\n  # end\n"
         '# Written by CONFIG REWRITE\nrequirepass "a \\"b\\" #\\xc3\\xa9"\nmaxmemory 3mb\n'
     )
     assert path.stat().st_mode & 0o777 == 0o640

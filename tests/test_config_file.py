@@ -119,16 +119,16 @@ def test_debians_configuration_loads() -> None:
     assert loaded.options.port == 6379
     assert loaded.options.bind == ("127.0.0.1", "-::1")
     assert loaded.options.dir == "/var/lib/redis"
-    assert "appendfsync" in loaded.not_yet
+    assert "appendfilename" in loaded.not_yet
     assert "activerehashing" in loaded.without_effect
     assert len(loaded.warnings()) == 1
 
 
 def test_warnings() -> None:
-    lines = ["user default on", "appendonly yes", "maxmemory-policy allkeys-lru", "replicaof a 1", "slaveof a 1"]
+    lines = ["user default on", "save 60 1", "maxmemory-policy allkeys-lru", "replicaof a 1", "slaveof a 1"]
     assert load(read_lines(lines, "f")).warnings() == [
         "option 'user' has no effect in this version: nothing is protected by it",
         "these options have no effect in this version: replicaof",
-        "this version keeps data in memory only: 'save' and 'appendonly' have no effect",
+        "snapshots are made by SAVE and BGSAVE only in this version: 'save' has no effect",
         "maxmemory-policy 'allkeys-lru' is treated as 'noeviction' in this version",
     ]

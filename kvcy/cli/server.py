@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import trio
 
+from kvcy.errors import LogError
 from kvcy.server.app import serve
 from kvcy.server.config_file import ConfigError, Loaded, load, read_arguments, read_file, read_stream
 from kvcy.server.listeners import StartError
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             launcher = background()
         log = open_log(loaded.options)
         run(loaded, Config(loaded.options, path), log, launcher)
-    except (ConfigError, StartError) as error:
+    except (ConfigError, StartError, LogError) as error:
         launcher.failed(f"kvcy-server: {error}")
         return 1
     return 0

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from kvcy.server import command_command, config_command, help_texts, info, process_commands, watch_commands
+from kvcy.server import (
+    command_command,
+    config_command,
+    help_texts,
+    info,
+    process_commands,
+    save_commands,
+    watch_commands,
+)
 from kvcy.server.context import Context, ServerState
 from kvcy.server.replies import Close, Error, Reply, encode
 
@@ -42,6 +50,10 @@ HANDLERS: dict[str, Handler] = {
     "slowlog|len": watch_commands.slowlog_len,
     "slowlog|reset": watch_commands.slowlog_reset,
     "slowlog|help": help_texts.slowlog_help,
+    "save": save_commands.save,
+    "bgsave": save_commands.bgsave,
+    "bgrewriteaof": save_commands.bgrewriteaof,
+    "lastsave": save_commands.lastsave,
     "shutdown": process_commands.shutdown,
     "lolwut": process_commands.lolwut,
     "role": process_commands.role,

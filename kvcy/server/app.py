@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import trio
 
-from kvcy._core import Store
 from kvcy.commands.registry import rows
 from kvcy.server.admin import dispatch
 from kvcy.server.context import ServerState
+from kvcy.server.data import Data, SaveError
 from kvcy.server.listeners import StartError
 from kvcy.server.logs import Log
 from kvcy.server.native import Native
@@ -27,34 +27,55 @@ async def serve(config: Config, log: Log, started: Callable[[], None]) -> None:
     """Serves until a signal or SHUTDOWN ends it; calls `started` when clients can connect.
 
     Raises:
-        StartError: an address or a path cannot be had.
+        StartError: an address, a path or the data directory cannot be had.
+        LogError: the last changes could not be made durable.
     """
+    data = await trio.to_thread.run_sync(Data, config.options, log)
+    try:
+        async with trio.open_nursery() as data_nursery:
+            await data_nursery.start(data.run, name="data")
+            failure = await serve_data(config, data, log, started)
+            data_nursery.cancel_scope.cancel()
+    finally:
+        data.close()
+    if failure:
+        raise failure
+
+
+async def serve_data(config: Config, data: Data, log: Log, started: Callable[[], None]) -> StartError | None:
+    """The part between loading and the last sync; returns what kept it from starting, outside any exception group."""
     failures: list[StartError] = []
-    with Store() as store:
-        native = Native(store)
-        follow(config, native, log)
+    native = Native(data.store)
+    follow(config, native, log)
+    config.on_change("appendfsync", lambda options: data.set_policy(options.appendfsync))
 
-        async def answer(request: Request) -> bytes | None:
-            return await dispatch(state, request)
+    async def answer(request: Request) -> bytes | None:
+        return await dispatch(state, request)
 
-        server = Server(config, store, native.service, log, answer)
-        state = ServerState(config, native, log, rows(), server.shut_down, traffic=lambda: traffic(server))
+    def snapshot() -> None:
+        log.notice("Received SIGUSR1, writing a snapshot")
+        try:
+            data.save_in_background(state.totals()["changes"])
+        except SaveError as error:
+            log.warning(f"No snapshot is written: {error}")
 
-        async def run_server(task_status: trio.TaskStatus[None]) -> None:
-            try:
-                await server.run(task_status)
-            except StartError as error:  # kept out of the nursery's exception group
-                failures.append(error)
-                task_status.started()
-            app_nursery.cancel_scope.cancel()
+    server = Server(config, data.store, native.service, log, answer, snapshot)
+    state = ServerState(config, native, log, rows(), server.shut_down, data, traffic=lambda: traffic(server))
 
-        async with trio.open_nursery() as app_nursery:
-            app_nursery.start_soon(read_rates, state, name="rates for INFO")
-            await app_nursery.start(run_server, name="server")
-            if not failures:
-                started()
-    if failures:
-        raise failures[0]
+    async def run_server(task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await server.run(task_status)
+        except StartError as error:
+            failures.append(error)
+            task_status.started()
+        app_nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as app_nursery:
+        app_nursery.start_soon(read_rates, state, name="rates for INFO")
+        await app_nursery.start(run_server, name="server")
+        if not failures:
+            started()
+    return failures[0] if failures else None
 
 
 def traffic(server: Server) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from kvcy.commands.rows import Row
+from kvcy.server.data import Data
 from kvcy.server.logs import Log
 from kvcy.server.options import Config
 
@@ -121,6 +122,7 @@ class ServerState:
     log: Log
     rows: Sequence[Row]
     shut_down: Callable[[], None]  # asks the server to end in good order; returns at once
+    data: Data
     clock: Callable[[], float] = time.time  # Unix time in seconds
     run_id: str = field(default_factory=lambda: secrets.token_hex(20))
     started_s: float = 0.0

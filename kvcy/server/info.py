@@ -10,6 +10,7 @@ import os
 import platform
 import resource
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from kvcy.server.context import Context, ServerState, resident_bytes
@@ -118,23 +119,34 @@ def memory(state: ServerState) -> Iterable[Field]:
 
 
 def persistence(state: ServerState) -> Iterable[Field]:
-    return [
+    data = state.data
+    log = data.persistence
+    appended, durable = log.positions() if log else (0, 0)
+    counts = log.statistics() if log else {}
+    saving_s = round(time.monotonic() - data.save_began_s) if data.save_began_s else -1
+    save_status = "err" if data.last_save_failed else "ok"
+    fields: list[Field] = [
         ("loading", 0),
         ("async_loading", 0),
-        ("rdb_changes_since_last_save", state.totals()["changes"]),
-        ("rdb_bgsave_in_progress", 0),
-        ("rdb_last_save_time", int(state.started_s)),
-        ("rdb_last_bgsave_status", "ok"),
-        ("rdb_last_bgsave_time_sec", -1),
-        ("rdb_current_bgsave_time_sec", -1),
-        ("aof_enabled", 0),
-        ("aof_rewrite_in_progress", 0),
+        ("rdb_changes_since_last_save", max(0, state.totals()["changes"] - data.changes_at_save)),
+        ("rdb_bgsave_in_progress", int(saving_s >= 0)),
+        ("rdb_last_save_time", data.last_save_s),
+        ("rdb_last_bgsave_status", save_status),
+        ("rdb_last_bgsave_time_sec", data.last_save_took_s),
+        ("rdb_current_bgsave_time_sec", saving_s),
+        ("aof_enabled", int(log is not None)),
+        ("aof_rewrite_in_progress", int(saving_s >= 0)),
         ("aof_rewrite_scheduled", 0),
-        ("aof_last_rewrite_time_sec", -1),
-        ("aof_current_rewrite_time_sec", -1),
-        ("aof_last_bgrewrite_status", "ok"),
-        ("aof_last_write_status", "ok"),
+        ("aof_last_rewrite_time_sec", data.last_save_took_s),
+        ("aof_current_rewrite_time_sec", saving_s),
+        ("aof_last_bgrewrite_status", save_status),
+        ("aof_last_write_status", "err" if log and log.error else "ok"),
     ]
+    if log:
+        fields += [("aof_current_size", appended), ("wal_position", appended), ("wal_durable_position", durable)]
+        fields += [(f"wal_{name}", counts[name]) for name in ("records", "writes", "syncs")]
+        fields += [(f"wal_{name}", counts[name]) for name in ("sync_last_us", "sync_max_us", "sync_total_us")]
+    return fields
 
 
 def stats(state: ServerState) -> Iterable[Field]:

@@ -88,9 +88,10 @@ class Options:
     pidfile: str = option(Text(), "", mutable=False)
     hz: int = option(Clamped(1, 500), 10)
     shutdown_timeout: int = option(Integer(0, INT_MAX), 10)
-    # --- persistence, which does not exist yet
+    # --- persistence
     save: tuple[SavePoint, ...] = option(SavePoints(), (), later=True)
-    appendonly: bool = option(YesNo(), False, later=True)
+    appendonly: bool = option(YesNo(), False, mutable=False)
+    appendfsync: str = option(OneOf(("always", "everysec", "no")), "everysec")
     # --- watching it
     slowlog_log_slower_than: int = option(Integer(-1, INT64_MAX), 10000)
     slowlog_max_len: int = option(Integer(0, INT64_MAX), 128)

@@ -9,6 +9,7 @@ import trio
 
 from kvcy.server.config_command import text_of
 from kvcy.server.context import Context
+from kvcy.server.data import SaveError
 from kvcy.server.help_texts import help_reply
 from kvcy.server.replies import OK, SYNTAX_ERROR, Close, Encoded, Error, Reply, Set, Simple, Verbatim
 from kvcy.version import REDIS_VERSION, VERSION
@@ -32,9 +33,13 @@ async def shutdown(context: Context, args: Sequence[bytes]) -> Reply:
         return SYNTAX_ERROR
     if b"abort" in words:
         return SYNTAX_ERROR if len(words) > 1 else Error("ERR No shutdown in progress.")
-    if b"save" in words and b"force" not in words:
-        context.server.log.warning("SHUTDOWN SAVE refused: this version keeps data in memory only")
-        return Error("ERR Errors trying to SHUTDOWN. Check logs.")
+    if b"save" in words:
+        try:
+            await context.server.data.save(context.server.totals()["changes"])
+        except SaveError as error:
+            if b"force" not in words:
+                context.server.log.warning(f"SHUTDOWN SAVE refused: {error}")
+                return Error("ERR Errors trying to SHUTDOWN. Check logs.")
     context.server.log.warning("User requested shutdown...")
     context.server.shut_down()
     return Close()

@@ -33,6 +33,7 @@ from kvcy.server.logs import Log
 from kvcy.server.options import Config, Options
 from kvcy.server.reactor import Reactor
 from kvcy.server.requests import Request
+from kvcy.server.threads import run_thread
 from kvcy.server.trio_clients import Dispatch, TrioClient
 from kvcy.server.trio_session import TrioExecutor, TrioSession
 from kvcy.server.upkeep import Upkeep
@@ -60,12 +61,21 @@ class Server:
         service: what all that serve clients share.
         log: where it says what happens.
         dispatch: answers the commands that Python answers: an encoded reply, or None to close the connection.
+        snapshot: begins a snapshot; called for SIGUSR1.
 
     Raises:
         OSError, MemoryError: no room for the reactors.
     """
 
-    def __init__(self, config: Config, store: Store, service: ServiceHandle, log: Log, dispatch: Dispatch) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        service: ServiceHandle,
+        log: Log,
+        dispatch: Dispatch,
+        snapshot: Callable[[], None],
+    ) -> None:
         self.options = config.options
         self.store = store
         self.service = service
@@ -75,6 +85,7 @@ class Server:
         self.trio_executor = TrioExecutor(store, service, self.limits)
         self.tcp_addresses: list[tuple[str, int]] = []  # that are listened on
         self._dispatch = dispatch
+        self._snapshot = snapshot
         self._upkeep = Upkeep(store)
         self._clients: set[TrioClient] = set()
         self._stopping = trio.Event()
@@ -96,7 +107,7 @@ class Server:
             async with trio.open_nursery() as server_nursery:
                 if signals:
                     await server_nursery.start(self._watch_signals, name="signals")
-                server_nursery.start_soon(_run_thread, self._upkeep.run, self._upkeep.stop, name="upkeep")
+                server_nursery.start_soon(run_thread, self._upkeep.run, self._upkeep.stop, name="upkeep")
                 server_nursery.start_soon(self._run_reactors, name="reactors")
                 for number, reactor in enumerate(self.reactors):
                     server_nursery.start_soon(self._answer_requests, reactor, name=f"commands of reactor {number}")
@@ -150,7 +161,7 @@ class Server:
                         self.log.warning(f"Received {name}, shutting down")
                     self.shut_down(now=self._stopping.is_set())
                 elif number == signal.SIGUSR1:
-                    self.log.warning("Received SIGUSR1: this version writes no snapshots")
+                    self._snapshot()
 
     def _set_limits(self, options: Options) -> None:
         normal = options.client_output_buffer_limit.normal
@@ -164,7 +175,7 @@ class Server:
         async with trio.open_nursery() as reactor_nursery:
             for number, reactor in enumerate(self.reactors):
                 reactor_nursery.start_soon(
-                    _run_thread, reactor.run, lambda reactor=reactor: reactor.stop(now=True), name=f"reactor {number}"
+                    run_thread, reactor.run, lambda reactor=reactor: reactor.stop(now=True), name=f"reactor {number}"
                 )
         self._reactors_done.set()
 
@@ -297,18 +308,3 @@ def _connection_count(reactor: Reactor) -> int:
 def _unlink(path: str) -> None:
     with contextlib.suppress(OSError):
         os.unlink(path)
-
-
-async def _run_thread(run: Callable[[], None], stop: Callable[[], None]) -> None:
-    """Runs `run` in a thread of its own; a cancellation calls `stop`, and waits until it has ended."""
-
-    async def stop_when_cancelled() -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            stop()
-
-    async with trio.open_nursery() as thread_nursery:
-        thread_nursery.start_soon(stop_when_cancelled, name="stop when cancelled")
-        await trio.to_thread.run_sync(run, limiter=trio.CapacityLimiter(1), abandon_on_cancel=False)
-        thread_nursery.cancel_scope.cancel()

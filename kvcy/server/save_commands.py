@@ -1,0 +1,41 @@
+"""SAVE, BGSAVE, LASTSAVE and BGREWRITEAOF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kvcy.server.context import Context
+from kvcy.server.data import SaveError
+from kvcy.server.replies import OK, SYNTAX_ERROR, Error, Reply, Simple
+
+
+async def save(context: Context, args: Sequence[bytes]) -> Reply:
+    """Other clients are served meanwhile: this one waits."""
+    try:
+        await context.server.data.save(context.server.totals()["changes"])
+    except SaveError as error:
+        return Error(f"ERR {error}")
+    return OK
+
+
+async def bgsave(context: Context, args: Sequence[bytes]) -> Reply:
+    if args and (len(args) > 1 or args[0].lower() != b"schedule"):
+        return SYNTAX_ERROR
+    try:
+        context.server.data.save_in_background(context.server.totals()["changes"])
+    except SaveError as error:
+        return Error(f"ERR {error}")
+    return Simple("Background saving started")
+
+
+async def bgrewriteaof(context: Context, args: Sequence[bytes]) -> Reply:
+    """A snapshot does what rewriting does for a log of commands: what it covers is removed."""
+    try:
+        context.server.data.save_in_background(context.server.totals()["changes"])
+    except SaveError as error:
+        return Error(f"ERR {error}")
+    return Simple("Background append only file rewriting started")
+
+
+async def lastsave(context: Context, args: Sequence[bytes]) -> Reply:
+    return context.server.data.last_save_s
