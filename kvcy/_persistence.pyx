@@ -26,6 +26,7 @@ from kvcy.engine.replay cimport (
 from kvcy.engine.snapshot cimport (
     SnapshotPlan, SnapshotProgress, SnapshotWriter, snapshot_write, snapshot_writer_free, snapshot_writer_new)
 from kvcy.engine.snapshot_load cimport SnapshotFile, snapshot_close, snapshot_load, snapshot_open
+from kvcy.engine.whole cimport keyspace_dirty
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +73,8 @@ cdef class Persistence:
     cdef readonly object directory
     cdef readonly object manifest
     cdef readonly str path
+    cdef readonly uint64_t snapshot_position    # where the log continues the newest snapshot; 0: there is none
+    cdef readonly uint64_t snapshot_bytes
 
     def __cinit__(self, Store store not None, directory, manifest):
         self.store = store
@@ -113,6 +116,8 @@ cdef class Persistence:
             if not loaded:
                 self.refuse_snapshot(&snapshot, report.snapshot)
             report.keys = snapshot.keys
+            self.snapshot_position = snapshot.header.begin_position
+            self.snapshot_bytes = snapshot.file_bytes
             position = snapshot.header.begin_position
             report.position = self.replay(position, &snapshot.coverage, report)
             if report.position < snapshot.coverage.greatest:
@@ -250,6 +255,10 @@ cdef class Persistence:
             durable = log_wait(self.log, position)
         return durable
 
+    def changes(self) -> int:
+        """How many changes the store has seen since it was opened."""
+        return keyspace_dirty(self.store.keyspace)
+
     @property
     def error(self) -> str:
         """Why the log takes no writes; "" when it does."""
@@ -325,6 +334,8 @@ cdef class Persistence:
             raise DirectoryError(f"{path} could not be written: {error.strerror}") from error
         finally:
             snapshot_writer_free(writer)
+        self.snapshot_position = plan.begin_position
+        self.snapshot_bytes = progress.bytes
         self.remove_needless(older, plan.begin_position)
         return target
 

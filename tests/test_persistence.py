@@ -25,8 +25,8 @@ def bulk(data: bytes) -> bytes:
     return b"$%d\r\n%s\r\n" % (len(data), data)
 
 
-def running(directory: Path, policy: str = "always") -> AbstractContextManager[Server]:
-    return kvcy_server.running("--dir", str(directory), "--appendonly", "yes", "--appendfsync", policy)
+def running(directory: Path, *options: str, policy: str = "always") -> AbstractContextManager[Server]:
+    return kvcy_server.running("--dir", str(directory), "--appendonly", "yes", "--appendfsync", policy, *options)
 
 
 def info(server: Server, field: str) -> str:
@@ -228,9 +228,7 @@ def test_sigusr1_writes_a_snapshot(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         server.run("SET", "a", "1")
         server.process.send_signal(signal.SIGUSR1)
-        deadline = time.monotonic() + kvcy_server.TIMEOUT_S
-        while info(server, "rdb_last_bgsave_time_sec") == "-1":
-            assert time.monotonic() < deadline
+        await_snapshot(server)
         assert len(list(tmp_path.glob("snapshot-*"))) == 1
 
 
@@ -289,3 +287,27 @@ def test_a_deep_pipeline_is_answered_in_order(tmp_path: Path) -> None:
     with running(tmp_path) as server, server.connect() as client:
         assert pipeline(client, 25_000) == [b":%d\r\n" % number for number in range(1, 25_001)]
         assert client.run("GET", "n") == bulk(b"25000")
+
+
+def await_snapshot(server: Server) -> None:
+    deadline = time.monotonic() + kvcy_server.TIMEOUT_S
+    while info(server, "rdb_last_bgsave_time_sec") == "-1":
+        assert time.monotonic() < deadline
+
+
+def test_a_save_rule_writes_a_snapshot(tmp_path: Path) -> None:
+    with running(tmp_path, "--save", "1", "3") as server, server.connect() as client:
+        client.run("MSET", "a", "1", "b", "2", "c", "3")
+        await_snapshot(server)
+        assert int(info(server, "rdb_changes_since_last_save")) == 0
+    assert len(list(tmp_path.glob("snapshot-*"))) == 1
+
+
+def test_a_log_that_has_grown_is_replaced_by_a_snapshot(tmp_path: Path) -> None:
+    with running(tmp_path, "--auto-aof-rewrite-min-size", "10kb") as server, server.connect() as client:
+        for index in range(100):
+            client.run("SET", f"key:{index % 3}", "v" * 200)
+        await_snapshot(server)
+        assert server.run("DBSIZE") == b":3\r\n"
+    with running(tmp_path) as server:
+        assert any("Loaded 3 keys from snapshot-" in line for line in server.log)

@@ -182,11 +182,11 @@ def compilations(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     seen_dir = cache.mkdir("cython") if cache else directory
     wanted = [item.callspec.params.get("path") for item in request.session.items if hasattr(item, "callspec")]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield {path: pool.submit(complaints, path, directory, seen_dir) for path in wanted if path in EVERY_CYTHON}
+        yield {path: pool.submit(complaints, path, directory, seen_dir) for path in wanted if path in CYTHON}
         pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("path", EVERY_CYTHON, ids=relative)
+@pytest.mark.parametrize("path", CYTHON, ids=relative)
 def test_compiles_without_a_word(path: Path, compilations: Compilations) -> None:
     """No Cython warning, no performance hint (each is a hidden trip to the GIL), no warning of the C compiler."""
     assert compilations[path].result() == ""

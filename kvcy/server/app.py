@@ -55,7 +55,7 @@ async def serve_data(config: Config, data: Data, log: Log, started: Callable[[],
     def snapshot() -> None:
         log.notice("Received SIGUSR1, writing a snapshot")
         try:
-            data.save_in_background(state.totals()["changes"])
+            data.save_in_background()
         except SaveError as error:
             log.warning(f"No snapshot is written: {error}")
 

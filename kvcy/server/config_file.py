@@ -50,8 +50,8 @@ class Loaded:
         if self.not_yet:
             lines.append("these options have no effect in this version: " + ", ".join(self.not_yet))
         options = self.options
-        if options.save:
-            lines.append("snapshots are made by SAVE and BGSAVE only in this version: 'save' has no effect")
+        if options.save and not options.appendonly:
+            lines.append("'save' has no effect without 'appendonly yes': the data is in memory only")
         if options.maxmemory_policy != "noeviction":
             lines.append(f"maxmemory-policy '{options.maxmemory_policy}' is treated as 'noeviction' in this version")
         return lines

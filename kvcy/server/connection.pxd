@@ -87,6 +87,8 @@ cdef struct Loop:                        # a reactor's working memory
     Connection* ready_last
     Connection* gated                    # those that wait for the log
     bint gating                          # replies wait for the log in this turn
+    uint64_t kicked                      # the log's end when its flusher was last told of it
+    int64_t unkicked_us                  # since when there is more; 0: there is not
     LogSubscriber* subscriber            # by which the log wakes this loop; NULL without a log
     Connection* doomed
     Connection* sweep_next               # where the sweep over idle clients goes on, NULL: none under way

@@ -18,6 +18,8 @@ from kvcy.server.threads import run_thread
 
 SHARDS = 64
 WATCH_EVERY_S = 0.1
+RULES_EVERY_S = 1.0
+RETRY_AFTER_S = 5  # a snapshot that failed, when a rule wants one
 
 
 class SaveError(Exception):
@@ -37,12 +39,14 @@ class Data:
 
     def __init__(self, options: Options, log: Log) -> None:
         self._log = log
+        self._options = options
         self.persistence: Persistence | None = None
         self.last_save_s = int(time.time())
         self.last_save_took_s = -1
         self.last_save_failed = False
         self.save_began_s = 0.0  # 0: none is under way
-        self.changes_at_save = 0
+        self._changes_at_save = 0
+        self._failed_s = 0.0
         self._nursery: trio.Nursery | None = None
         if not options.appendonly:
             self.store = Store(shards=SHARDS)
@@ -69,6 +73,7 @@ class Data:
                 self._nursery.start_soon(run_thread, persistence.flush, persistence.stop, name="log flusher")
                 self._nursery.start_soon(run_thread, persistence.prepare, persistence.stop, name="log preparer")
                 self._nursery.start_soon(self._watch_log, persistence, name="watch the log")
+                self._nursery.start_soon(self._save_by_rules, persistence, name="snapshots by rule")
             task_status.started()
             await trio.sleep_forever()
 
@@ -86,6 +91,35 @@ class Data:
                 told = error
             await trio.sleep(WATCH_EVERY_S)
 
+    async def _save_by_rules(self, persistence: Persistence) -> None:
+        while True:
+            await trio.sleep(RULES_EVERY_S)
+            if not self.save_began_s and (why := self._rule(persistence)):
+                self._log.notice(f"{why}, writing a snapshot")
+                with contextlib.suppress(SaveError):  # told in the log and in INFO
+                    await self.save()
+
+    def _rule(self, persistence: Persistence) -> str:
+        """The rule by which a snapshot is due; "" when none is."""
+        now_s = time.time()
+        if self.last_save_failed and now_s - self._failed_s < RETRY_AFTER_S:
+            return ""
+        changes = self.changes_since_save()
+        for point in self._options.save:
+            if changes >= point.changes and now_s - self.last_save_s >= point.seconds:
+                return f"{changes} changes in {point.seconds} seconds"
+        log_bytes = persistence.positions()[0] - persistence.snapshot_position
+        percentage = self._options.auto_aof_rewrite_percentage
+        if percentage and log_bytes >= max(
+            self._options.auto_aof_rewrite_min_size, persistence.snapshot_bytes * percentage // 100, 1
+        ):
+            return f"The log has grown by {log_bytes} bytes since the last snapshot"
+        return ""
+
+    def changes_since_save(self) -> int:
+        """Changes that the newest snapshot does not have."""
+        return self.persistence.changes() - self._changes_at_save if self.persistence else 0
+
     def set_policy(self, policy: str) -> None:
         """appendfsync has changed."""
         if self.persistence is not None:
@@ -99,24 +133,26 @@ class Data:
 
     # --- snapshots
 
-    async def save(self, changes: int) -> None:
+    async def save(self) -> None:
         """Writes a snapshot; others are served meanwhile.
 
         Raises:
             SaveError: there is no directory, one is being made already, or it could not be written.
         """
         persistence = self._begin_save()
+        changes = persistence.changes()
         try:
             name = await trio.to_thread.run_sync(persistence.save)
         except (KvcyError, MemoryError, OSError) as error:
             self.last_save_failed = True
+            self._failed_s = time.time()
             self._log.warning(f"The snapshot failed: {error}")
             raise SaveError(f"the snapshot failed: {error}") from error
         else:
             self.last_save_failed = False
             self.last_save_s = int(time.time())
             self.last_save_took_s = round(time.monotonic() - self.save_began_s)
-            self.changes_at_save = changes
+            self._changes_at_save = changes
             self._log.notice(f"Wrote {name}")
         finally:
             self.save_began_s = 0.0
@@ -129,7 +165,7 @@ class Data:
         self.save_began_s = time.monotonic()
         return self.persistence
 
-    def save_in_background(self, changes: int) -> None:
+    def save_in_background(self) -> None:
         """Begins a snapshot. Raises SaveError as save() does before it begins."""
         if self.persistence is None or self.save_began_s:
             self._begin_save()
@@ -137,6 +173,6 @@ class Data:
 
         async def save() -> None:
             with contextlib.suppress(SaveError):  # told in the log and in INFO
-                await self.save(changes)
+                await self.save()
 
         self._nursery.start_soon(save, name="background save")

@@ -128,7 +128,7 @@ def persistence(state: ServerState) -> Iterable[Field]:
     fields: list[Field] = [
         ("loading", 0),
         ("async_loading", 0),
-        ("rdb_changes_since_last_save", max(0, state.totals()["changes"] - data.changes_at_save)),
+        ("rdb_changes_since_last_save", data.changes_since_save() if log else state.totals()["changes"]),
         ("rdb_bgsave_in_progress", int(saving_s >= 0)),
         ("rdb_last_save_time", data.last_save_s),
         ("rdb_last_bgsave_status", save_status),

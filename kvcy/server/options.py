@@ -89,9 +89,11 @@ class Options:
     hz: int = option(Clamped(1, 500), 10)
     shutdown_timeout: int = option(Integer(0, INT_MAX), 10)
     # --- persistence
-    save: tuple[SavePoint, ...] = option(SavePoints(), (), later=True)
+    save: tuple[SavePoint, ...] = option(SavePoints(), ())
     appendonly: bool = option(YesNo(), False, mutable=False)
     appendfsync: str = option(OneOf(("always", "everysec", "no")), "everysec")
+    auto_aof_rewrite_percentage: int = option(Integer(0, INT_MAX), 100)
+    auto_aof_rewrite_min_size: int = option(Memory(0, INT64_MAX), 64 * MIB)
     # --- watching it
     slowlog_log_slower_than: int = option(Integer(-1, INT64_MAX), 10000)
     slowlog_max_len: int = option(Integer(0, INT64_MAX), 128)

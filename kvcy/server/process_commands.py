@@ -35,7 +35,7 @@ async def shutdown(context: Context, args: Sequence[bytes]) -> Reply:
         return SYNTAX_ERROR if len(words) > 1 else Error("ERR No shutdown in progress.")
     if b"save" in words:
         try:
-            await context.server.data.save(context.server.totals()["changes"])
+            await context.server.data.save()
         except SaveError as error:
             if b"force" not in words:
                 context.server.log.warning(f"SHUTDOWN SAVE refused: {error}")

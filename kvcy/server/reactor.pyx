@@ -27,7 +27,7 @@ from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport session_free, session_new
 from kvcy.commands.types cimport Session
 from kvcy.engine.log cimport (
-    LOG_ALWAYS, LOG_EVERYSEC, Log, log_kick, log_subscribe, log_unsubscribe, log_unsynced_since_ns)
+    LOG_ALWAYS, LOG_EVERYSEC, Log, log_appended, log_kick, log_subscribe, log_unsubscribe, log_unsynced_since_ns)
 from kvcy.engine.platform cimport (
     add_relaxed_u64, likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64,
 )
@@ -52,6 +52,7 @@ cdef enum:
     EVENTS_MAX = 512
     SWEEP_MS = 1000                      # a sweep over all connections begins so often
     SWEEP_CONNECTIONS_MAX = 512          # looked at in one turn
+    UNKICKED_US_MAX = 300                # how long what was logged may wait for more to come
     UNSYNCED_NS_MAX = 1000000000         # appendfsync everysec: how old an unsynced change may become
 
 UNANSWERED = b"-ERR internal error: the command was not answered\r\n"
@@ -81,6 +82,20 @@ cdef void look_at_log(Loop* loop) noexcept nogil:
         if since_ns:
             clock_gettime(CLOCK_MONOTONIC, &now)
             loop.gating = <uint64_t>now.tv_sec * 1000000000 + <uint64_t>now.tv_nsec > since_ns + UNSYNCED_NS_MAX
+
+
+cdef void kick_log(Loop* loop, bint idle) noexcept nogil:
+    """Wakes the log's flusher when there is something for it and nothing more has come, or it has waited long enough:
+    one sync for many is cheaper than many."""
+    cdef uint64_t end = log_appended(loop.executor.keyspace.log)
+    if end == loop.kicked:
+        return
+    if loop.unkicked_us == 0:
+        loop.unkicked_us = loop.executor.now_us
+    if idle or not 0 <= loop.executor.now_us - loop.unkicked_us < UNKICKED_US_MAX:
+        log_kick(loop.executor.keyspace.log)
+        loop.kicked = end
+        loop.unkicked_us = 0
 
 
 cdef void link(Loop* loop, Connection* connection) noexcept nogil:
@@ -203,7 +218,9 @@ cdef void loop_run(Loop* loop) noexcept nogil:
         ready = loop.ready_first
         loop.ready_first = NULL
         loop.ready_last = NULL
-        timeout_ms = SWEEP_MS if ready == NULL and loop.sweep_next == NULL and loop.doomed == NULL else 0
+        timeout_ms = SWEEP_MS
+        if ready != NULL or loop.sweep_next != NULL or loop.doomed != NULL or loop.unkicked_us:
+            timeout_ms = 0
         if timeout_ms and thread >= 0:
             quiet_leave(thread)
         count = epoll_wait(loop.epoll_fd, events, EVENTS_MAX, timeout_ms)
@@ -220,7 +237,7 @@ cdef void loop_run(Loop* loop) noexcept nogil:
         serve_events(loop, events, count)
         serve_ready(loop, ready)
         if loop.subscriber != NULL:
-            log_kick(loop.executor.keyspace.log)
+            kick_log(loop, count == 0)
             if loop.gated != NULL:
                 connection_release_gated(loop)
         if load_relaxed_u32(&loop.stop) != STOP_NOT:

@@ -47,7 +47,7 @@ NOT_YET_SAFEGUARDS = _names("""
 NOT_YET = NOT_YET_SAFEGUARDS | _names("""
     acllog-max-len
     aof-disable-auto-gc aof-load-truncated aof-rewrite-incremental-fsync aof-timestamp-enabled aof-use-rdb-preamble
-    appenddirname appendfilename auto-aof-rewrite-min-size auto-aof-rewrite-percentage dbfilename
+    appenddirname appendfilename dbfilename
     no-appendfsync-on-rewrite rdb-del-sync-files rdb-save-incremental-fsync rdbchecksum rdbcompression
     sanitize-dump-payload stop-writes-on-bgsave-error
     active-expire-effort lfu-decay-time lfu-log-factor maxmemory-clients maxmemory-eviction-tenacity maxmemory-samples

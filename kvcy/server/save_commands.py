@@ -12,7 +12,7 @@ from kvcy.server.replies import OK, SYNTAX_ERROR, Error, Reply, Simple
 async def save(context: Context, args: Sequence[bytes]) -> Reply:
     """Other clients are served meanwhile: this one waits."""
     try:
-        await context.server.data.save(context.server.totals()["changes"])
+        await context.server.data.save()
     except SaveError as error:
         return Error(f"ERR {error}")
     return OK
@@ -22,7 +22,7 @@ async def bgsave(context: Context, args: Sequence[bytes]) -> Reply:
     if args and (len(args) > 1 or args[0].lower() != b"schedule"):
         return SYNTAX_ERROR
     try:
-        context.server.data.save_in_background(context.server.totals()["changes"])
+        context.server.data.save_in_background()
     except SaveError as error:
         return Error(f"ERR {error}")
     return Simple("Background saving started")
@@ -31,7 +31,7 @@ async def bgsave(context: Context, args: Sequence[bytes]) -> Reply:
 async def bgrewriteaof(context: Context, args: Sequence[bytes]) -> Reply:
     """A snapshot does what rewriting does for a log of commands: what it covers is removed."""
     try:
-        context.server.data.save_in_background(context.server.totals()["changes"])
+        context.server.data.save_in_background()
     except SaveError as error:
         return Error(f"ERR {error}")
     return Simple("Background append only file rewriting started")
