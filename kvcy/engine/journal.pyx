@@ -36,16 +36,21 @@ cdef inline char* begin(char* head, OperationKind kind, int database) noexcept n
     return head + 2
 
 
+cdef uint64_t append_all(Keyspace* keyspace, OpBuffer* operations, int64_t now_ms) noexcept nogil:
+    """A record of all the buffer holds, which is then empty; the record's end."""
+    cdef LogPiece piece
+    piece.data = operations.data
+    piece.size = operations.size
+    operations.size = 0
+    return log_append(keyspace.log, &piece, 1, now_ms)
+
+
 cdef bint in_group(const Change* change) noexcept nogil:
     """Whether the operation goes into the group; makes room for it. REQUIRES: it is small."""
-    cdef LogPiece piece
     if change.group == NULL:
         return False
     if not ops_reserve(change.group, ops_bytes(change.key_size, 0)) and change.group.size:
-        piece.data = change.group.data
-        piece.size = change.group.size
-        log_append(change.keyspace.log, &piece, 1, change.now_ms)
-        change.group.size = 0
+        append_all(change.keyspace, change.group, change.now_ms)
     return ops_reserve(change.group, ops_bytes(change.key_size, 0))
 
 
@@ -100,57 +105,53 @@ cdef void journal_splice(const Change* change, size_t offset, const char* data, 
 
 # --- the whole keyspace
 
-cdef void append_to_all(Keyspace* keyspace, const char* data, size_t size, int64_t now_ms) noexcept nogil:
-    cdef LogPiece piece
-    cdef uint64_t end
+cdef void append_alone(Keyspace* keyspace, OpBuffer* operations, int64_t now_ms) noexcept nogil:
+    """A record of its own, which concerns every shard."""
+    cdef uint64_t end = append_all(keyspace, operations, now_ms)
     cdef uint32_t i
-    piece.data = data
-    piece.size = size
-    end = log_append(keyspace.log, &piece, 1, now_ms)
     for i in range(keyspace.shard_count):
         keyspace.shards[i].position = end
 
 
+cdef inline OpBuffer buffer_in(char* memory, size_t capacity) noexcept nogil:
+    """An empty buffer in memory that is there already."""
+    cdef OpBuffer buffer
+    buffer.data = memory
+    buffer.size = 0
+    buffer.capacity = capacity
+    return buffer
+
+
 cdef void journal_flush(Keyspace* keyspace, OpBuffer* group, int64_t now_ms, int database) noexcept nogil:
     cdef char[OPERATION_HEAD_MAX] head
-    cdef OpBuffer alone
+    cdef OpBuffer alone = buffer_in(head, sizeof(head))
     if keyspace.log == NULL:
         return
     if group != NULL and ops_reserve(group, ops_bytes(0, 0)):
         ops_flush(group, database)
         return
-    alone.data = head
-    alone.size = 0
-    alone.capacity = sizeof(head)
     ops_flush(&alone, database)
-    append_to_all(keyspace, head, alone.size, now_ms)
+    append_alone(keyspace, &alone, now_ms)
 
 
 cdef void journal_swap(Keyspace* keyspace, OpBuffer* group, int64_t now_ms, int first, int second) noexcept nogil:
     cdef char[OPERATION_HEAD_MAX] head
-    cdef OpBuffer alone
+    cdef OpBuffer alone = buffer_in(head, sizeof(head))
     if keyspace.log == NULL:
         return
     if group != NULL and ops_reserve(group, ops_bytes(0, 0)):
         ops_swap(group, first, second)
         return
-    alone.data = head
-    alone.size = 0
-    alone.capacity = sizeof(head)
     ops_swap(&alone, first, second)
-    append_to_all(keyspace, head, alone.size, now_ms)
+    append_alone(keyspace, &alone, now_ms)
 
 
 cdef void journal_commit(Keyspace* keyspace, OpBuffer* group, const ShardSet* shards, int64_t now_ms) noexcept nogil:
-    cdef LogPiece piece
     cdef uint64_t end
     cdef uint32_t i
     if group == NULL or group.size == 0:
         return
-    piece.data = group.data
-    piece.size = group.size
-    end = log_append(keyspace.log, &piece, 1, now_ms)
-    group.size = 0
+    end = append_all(keyspace, group, now_ms)
     for i in range(keyspace.shard_count):
         if shards_has(shards, i):
             keyspace.shards[i].position = end

@@ -139,7 +139,8 @@ class Data:
         Raises:
             SaveError: there is no directory, one is being made already, or it could not be written.
         """
-        persistence = self._begin_save()
+        persistence = self._can_save()
+        self.save_began_s = time.monotonic()
         changes = persistence.changes()
         try:
             name = await trio.to_thread.run_sync(persistence.save)
@@ -157,18 +158,17 @@ class Data:
         finally:
             self.save_began_s = 0.0
 
-    def _begin_save(self) -> Persistence:
+    def _can_save(self) -> Persistence:
+        """What a snapshot may be made with now; SaveError: none may."""
         if self.persistence is None:
             raise SaveError("this server keeps its data in memory only: it was not started with 'appendonly yes'")
         if self.save_began_s:
             raise SaveError("Background save already in progress")
-        self.save_began_s = time.monotonic()
         return self.persistence
 
     def save_in_background(self) -> None:
         """Begins a snapshot. Raises SaveError as save() does before it begins."""
-        if self.persistence is None or self.save_began_s:
-            self._begin_save()
+        self._can_save()
         assert self._nursery is not None
 
         async def save() -> None:
