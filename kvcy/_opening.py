@@ -9,7 +9,8 @@ import threading
 import weakref
 
 from kvcy._core import Store
-from kvcy._persistence import LoadReport, Persistence
+from kvcy._loading import LoadReport
+from kvcy._persistence import Persistence
 from kvcy.engine.directory import Directory, Manifest
 from kvcy.errors import KvcyError
 

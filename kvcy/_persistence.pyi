@@ -1,13 +1,6 @@
 from kvcy._core import Store
+from kvcy._loading import LoadReport
 from kvcy.engine.directory import Directory, Manifest
-
-class LoadReport:
-    snapshot: str
-    keys: int
-    records: int
-    position: int
-    durable: int
-    torn: str
 
 class Persistence:
     directory: Directory
@@ -17,7 +10,6 @@ class Persistence:
     snapshot_bytes: int
     def __init__(self, store: Store, directory: Directory, manifest: Manifest) -> None: ...
     def load(self) -> LoadReport: ...
-    def load_shards(self) -> bool: ...
     def open_log(self, report: LoadReport, policy: str) -> None: ...
     def flush(self) -> None: ...
     def prepare(self) -> None: ...

@@ -18,6 +18,7 @@ LAYERS = (
     (
         "kvcy._conversions",
         "kvcy._core",
+        "kvcy._loading",
         "kvcy._log_waiting",
         "kvcy._opening",
         "kvcy._persistence",

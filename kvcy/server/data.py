@@ -8,8 +8,9 @@ import time
 import trio
 
 from kvcy._core import Store
+from kvcy._loading import LoadReport
 from kvcy._opening import open_data
-from kvcy._persistence import LoadReport, Persistence
+from kvcy._persistence import Persistence
 from kvcy.errors import KvcyError
 from kvcy.server.listeners import StartError
 from kvcy.server.logs import Log
