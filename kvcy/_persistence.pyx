@@ -25,7 +25,7 @@ from kvcy.engine.whole cimport keyspace_dirty
 import os
 
 from kvcy._loading import Loader, LoadReport
-from kvcy.engine.directory import snapshot_name
+from kvcy.engine.directory import NEW_SUFFIX, snapshot_name
 from kvcy.errors import DirectoryError, LogError
 
 POLICIES = {"always": LOG_ALWAYS, "everysec": LOG_EVERYSEC, "no": LOG_NO}
@@ -178,21 +178,23 @@ cdef class Persistence:
         plan.begin_position = log_appended(self.log) if self.log != NULL else 0
         plan.quiet = False
         target = snapshot_name(plan.begin_position)
-        path = os.path.join(self.path, target + ".new")
+        new = target + NEW_SUFFIX
+        path = os.path.join(self.path, new)
+        system = self.directory.system
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            file = system.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600, self.directory.file)
             try:
                 with nogil:
                     result = snapshot_write(writer, self.store.keyspace, file, &plan, &progress)
                 if result == 0:
-                    os.fsync(file)
+                    system.sync(file)
             finally:
-                os.close(file)
+                system.close(file)
             if result:
-                os.unlink(path)
+                self.directory.remove(new)
                 raise DirectoryError(f"{path} could not be written: {os.strerror(-result)}")
             if not self.wait(progress.greatest_position):
-                os.unlink(path)
+                self.directory.remove(new)
                 raise LogError(f"the log is broken ({self.error}): no snapshot can be made")
             older = [one for one in self.directory.snapshots() if one != plan.begin_position]
             self.directory.publish(target)
