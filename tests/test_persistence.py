@@ -11,13 +11,18 @@ import threading
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
+from random import Random
 
 import kvcy_server
 import pytest
 from kvcy_server import Client, Server
 
+from kvcy.engine.directory import LOCK_NAME, Directory, Manifest
+
 KILLS = int(os.environ.get("KVCY_KILL_ROUNDS", "6"))  # the long form: KVCY_KILL_ROUNDS=1000
 CLIENTS = 4
+PADDING = b" " + b"x" * 3000  # some writes fill a segment of this size
+SMALL_SEGMENT_BYTES = 16384
 RECORD = re.compile(r"offset (\d+), log position (\d+)")
 
 
@@ -112,7 +117,7 @@ class Writer(threading.Thread):
         try:
             while True:
                 self.sent += 1
-                if self.client.run("SET", self.name, str(self.sent)) != b"+OK\r\n":
+                if self.client.run("SET", self.name, b"%d%s" % (self.sent, PADDING)) != b"+OK\r\n":
                     return
                 self.acknowledged = self.sent
                 self.some.set()
@@ -123,33 +128,60 @@ class Writer(threading.Thread):
             self.client.close()
 
 
+def kill_while_loading(directory: Path, delay_s: float) -> None:
+    """Starts a server, and kills it that long after it has taken the directory's lock."""
+    command = [sys.executable, "-m", "kvcy", "--port", str(kvcy_server.free_port()), "--dir", str(directory)]
+    with subprocess.Popen([*command, "--appendonly", "yes"], stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + kvcy_server.TIMEOUT_S
+        while (directory / LOCK_NAME).read_bytes() != b"%d\n" % process.pid:
+            assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(delay_s)
+        process.kill()
+
+
+def counter(client: Client, name: str) -> int:
+    """What a Writer's key stands at."""
+    reply = client.run("GET", name)
+    return 0 if reply == b"$-1\r\n" else int(reply.split(b"\r\n")[1].removesuffix(PADDING))
+
+
+def killed_under_load(server: Server, counters: dict[str, int], snapshot: bool) -> list[Writer]:
+    """Lets clients count on until each was acknowledged once, kills the server, and returns them."""
+    writers = [Writer(server, name, acknowledged) for name, acknowledged in counters.items()]
+    for writer in writers:
+        writer.start()
+    if snapshot:
+        assert server.run("BGSAVE") == b"+Background saving started\r\n"
+    for writer in writers:
+        assert writer.some.wait(kvcy_server.TIMEOUT_S)
+    server.process.kill()
+    server.wait()
+    for writer in writers:
+        writer.join(kvcy_server.TIMEOUT_S)
+    return writers
+
+
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
-    """Clients count, the server is killed: each counter is what was acknowledged, or the one that was under way."""
+    """Clients count, the server is killed, again while it loads, and once more when it has loaded: each counter is what
+    was acknowledged, or the one that was under way. Segments are small, so that they are changed and removed."""
+    with Directory(tmp_path) as directory:
+        directory.write_manifest(Manifest.drawn(64, SMALL_SEGMENT_BYTES))
     counters = {f"counter:{index}": 0 for index in range(CLIENTS)}
+    random = Random(1)
     for round_number in range(KILLS):
         with running(tmp_path) as server:
             with server.connect() as client:
-                for name, acknowledged in counters.items():
-                    found = client.run("GET", name)
-                    assert found in ([b"$-1\r\n"] if not acknowledged else [bulk(b"%d" % acknowledged)])
-            writers = [Writer(server, name, acknowledged) for name, acknowledged in counters.items()]
-            for writer in writers:
-                writer.start()
-            for writer in writers:
-                assert writer.some.wait(kvcy_server.TIMEOUT_S)
-            if round_number % 2:
-                assert server.run("BGSAVE") == b"+Background saving started\r\n"
-            server.process.kill()
-            server.wait()
-            for writer in writers:
-                writer.join(kvcy_server.TIMEOUT_S)
+                assert {name: counter(client, name) for name in counters} == counters
+            writers = killed_under_load(server, counters, snapshot=round_number % 2 == 1)
+        for _ in range(round_number % 3):
+            kill_while_loading(tmp_path, random.random() * 0.02)
         with running(tmp_path) as server, server.connect() as client:
             for writer in writers:
-                value = int(client.run("GET", writer.name).split(b"\r\n")[1])
-                assert writer.acknowledged <= value <= writer.sent
-                counters[writer.name] = value
+                counters[writer.name] = counter(client, writer.name)
+                assert writer.acknowledged <= counters[writer.name] <= writer.sent
             server.process.kill()
             server.wait()
+    assert int(max(tmp_path.glob("log-*")).name[4:], 16) >= KILLS // 2
 
 
 def test_a_torn_tail_is_cut_with_a_warning(tmp_path: Path) -> None:
