@@ -12,7 +12,7 @@ from kvcy._core import Store
 from kvcy._loading import LoadReport
 from kvcy._persistence import Persistence
 from kvcy.engine.directory import Directory, Manifest
-from kvcy.errors import KvcyError
+from kvcy.errors import DirectoryError, KvcyError
 
 
 def open_data(
@@ -41,6 +41,9 @@ def open_data(
         persistence = Persistence(store, directory, manifest)
         report = persistence.load()
         persistence.open_log(report, policy)
+    except OSError as error:
+        directory.close()
+        raise DirectoryError(f"the directory {directory.path} cannot be used: {error.strerror or error}") from error
     except BaseException:
         directory.close()
         raise

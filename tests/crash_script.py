@@ -1,0 +1,179 @@
+"""A run of a data directory by a script, what it promises at each moment, and what recovery must then find.
+
+A run opens the directory, executes random commands of every kind of operation, waits for some of them to be durable,
+writes snapshots, and closes the directory. What it does is noted as events among the calls it makes:
+
+    restart N           it was opened and holds the N-th state; those behind are forgotten
+    issued STATE        a command is about to be executed, after which the contents are STATE
+    promised            all that was issued is durable, says the store
+
+So what is found after a crash must be one of the states from the last promised to the last issued.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from crash_calls import Calls, at_seam
+
+from kvcy import Store
+from kvcy._opening import open_data
+from kvcy._persistence import Persistence
+from kvcy.errors import KvcyError, LogError
+
+State = dict[tuple[int, bytes], tuple[bytes, int]]  # database and key -> value and expiry time in ms
+SHARDS = 4
+NOTES = ("restart", "issued", "promised")
+LATER_MS = 10**14
+
+
+class Promise:
+    """What the events so far promise."""
+
+    def __init__(self) -> None:
+        self.states: list[State] = [{}]
+        self.promised = 0
+
+    def play(self, event: tuple[Any, ...]) -> None:
+        if event[0] == "restart":
+            del self.states[event[1] + 1 :]
+            self.promised = event[1]
+        elif event[0] == "issued":
+            self.states.append(event[1])
+        elif event[0] == "promised":
+            self.promised = len(self.states) - 1
+
+    def place(self, found: State) -> int:
+        """The number of the state that was found. Raises AssertionError when it is none that may be."""
+        for number in range(len(self.states) - 1, self.promised - 1, -1):
+            if self.states[number] == found:
+                return number
+        raise AssertionError(
+            f"found {summary(found)}, which is state {[n for n, state in enumerate(self.states) if state == found]}, "
+            f"where states {self.promised} to {len(self.states) - 1} may be"
+        )
+
+
+def summary(state: State) -> str:
+    return str({key: (value[:10], len(value), expire_ms) for key, (value, expire_ms) in state.items()})
+
+
+def contents(store: Store) -> State:
+    """All keys of the two databases that scripts use."""
+    state: State = {}
+    for database in (0, 1):
+        store.execute("SELECT", str(database))
+        for key in store.execute("KEYS", "*"):
+            state[database, key] = (store.execute("GET", key), store.execute("PEXPIRETIME", key))
+    store.execute("SELECT", "0")
+    return state
+
+
+def shadow_of(state: State) -> Store:
+    """A store in memory with these contents."""
+    store = Store(shards=SHARDS)
+    for (database, key), (value, expire_ms) in state.items():
+        store.execute("SELECT", str(database))
+        store.execute("SET", key, value)
+        if expire_ms >= 0:
+            store.execute("PEXPIREAT", key, str(expire_ms))
+    store.execute("SELECT", "0")
+    return store
+
+
+def command(random: Random) -> list[str | bytes]:
+    """One that changes something, as a rule; small records and such that reach over several segments."""
+    key, other = (b"key:%d" % random.randrange(12) for _ in range(2))
+    value = bytes(random.randrange(1, 256) for _ in range(random.choice((1, 8, 40, 300, 1000, 3000))))
+    if random.random() < 0.03:
+        value *= 5
+    kind = random.randrange(40)
+    if kind == 0:
+        return ["SWAPDB", "0", "1"]
+    if kind == 1:
+        return [random.choice(("FLUSHALL", "FLUSHDB"))]
+    if kind < 5:
+        return ["DEL", key, other]
+    if kind < 9:
+        return ["PEXPIREAT", key, str(LATER_MS + random.randrange(1000))]
+    if kind < 12:
+        return ["MSET", key, value, other, value[:50], b"counter", b"%d" % random.randrange(10**6)]
+    if kind < 14:
+        return ["COPY", key, other, "DB", "1", "REPLACE"]
+    if kind < 16:
+        return ["MOVE", key, "1"]
+    if kind < 20:
+        return ["APPEND", key, value[:60]]
+    if kind < 23:
+        return ["SETRANGE", key, str(random.randrange(50)), value[:200]]
+    if kind < 26:
+        return ["INCRBY", "counter", str(random.randrange(1, 1000))]
+    return ["SET", key, value]
+
+
+def run(
+    path: Path,
+    note: Callable[..., None],
+    promise: Promise,
+    seed: int,
+    commands: int = 40,
+    policy: str = "no",
+    saves: int = 2,
+) -> None:
+    """One run, from opening to closing. Its calls go where `at_seam` lets them. Ends early when a call failed."""
+    random = Random(seed)
+    try:
+        store, persistence, _ = open_data(path, shards=SHARDS, policy=policy)
+    except KvcyError:
+        return
+    flusher = threading.Thread(target=persistence.flush)
+    flusher.start()
+    try:
+        state = contents(store)
+        note("restart", promise.place(state))
+        shadow = shadow_of(state)
+        save_at = set(random.sample(range(commands), saves))
+        for number in range(commands):
+            words = command(random)
+            shadow.execute(*words)
+            note("issued", contents(shadow))
+            store.execute(*words)
+            if number in save_at:
+                persistence.save()
+            if policy == "always" or number in save_at or (random.random() < 0.3 and waited(persistence)):
+                note("promised")
+    except KvcyError:
+        pass
+    finally:
+        persistence.stop()
+        flusher.join()
+        close(persistence, note)
+
+
+def waited(persistence: Persistence) -> bool:
+    return persistence.wait(persistence.positions()[0])
+
+
+def close(persistence: Persistence, note: Callable[..., None]) -> None:
+    try:
+        persistence.close()
+    except LogError:
+        return
+    note("promised")
+
+
+def recovered(path: Path) -> State:
+    """What a process finds that opens the directory; opened once more, it must hold the same."""
+    found = []
+    for _ in range(2):
+        with at_seam(Calls()):
+            store, persistence, report = open_data(path, shards=SHARDS, policy="no")
+            found.append(contents(store))
+            persistence.close()
+    assert not report.torn
+    assert found[0] == found[1]
+    return found[0]

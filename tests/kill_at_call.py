@@ -1,0 +1,149 @@
+"""Runs a script of crash_script.py in processes that end by SIGKILL at call 1, 2, 3, ... of those that change the disk,
+until one ends by itself; after each, the directory is recovered and must hold what had been promised.
+
+    PYTHONPATH=. python tests/kill_at_call.py SCRIPT SEED
+
+SCRIPT: `new` begins with a directory that is not there; `torn` opens one with a torn tail, segments behind it that must
+go, and files that were never finished. Each write is killed before anything is written, and with half of it written.
+Prints how many kills there were, by kind.
+"""
+
+from __future__ import annotations
+
+import collections
+import copy
+import itertools
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from crash_calls import Calls, Recorder, at_seam
+from crash_disk import Disk, lay_out
+from crash_script import NOTES, SHARDS, Promise, recovered, run
+
+from kvcy._opening import open_data
+
+COMMANDS = 25
+
+
+class Killer(Calls):
+    """Ends the process at the call `number`, from 1; halved: in the middle of the write of that number."""
+
+    def __init__(self, number: int, halved: bool, said: int) -> None:
+        self._left = number
+        self._halved = halved
+        self._said = said
+        self._lock = threading.Lock()
+
+    def before(self, kind: str, *about: Any) -> None:
+        if self._halved and kind != "write":
+            return
+        with self._lock:
+            self._left -= 1
+            if self._left > 0:
+                return
+            if self._halved:
+                file, data, offset = about
+                os.pwrite(file, data[: len(data) // 2], offset)
+            os.write(self._said, kind.encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def torn(path: Path, seed: int) -> Promise:
+    """Makes the directory of the script `torn`; what it promises."""
+    recorder, promise = Recorder(), Promise()
+
+    def note(*event: Any) -> None:
+        recorder.note(*event)
+        promise.play(event)
+
+    with at_seam(recorder):
+        run(path, note, promise, seed)
+    random, disk, promise = Random(seed), Disk(path), Promise()
+    for event in recorder.events:
+        (promise if event[0] in NOTES else disk).play(event)
+        if len(promise.states) - promise.promised < 3 or event[0] != "write":
+            continue
+        files = disk.found(random)
+        lay_out(files, path)
+        with at_seam(Calls()):
+            _, persistence, report = open_data(path, shards=SHARDS, policy="no")
+            persistence.close()
+        if report.torn and len([*path.glob("log-*")]) < len([name for name in files if name.startswith("log-")]):
+            files["snapshot-ffffffffffffffff.new"] = files["log-ffffffffffffffff.new"] = b"unfinished"
+            lay_out(files, path)
+            return promise
+    raise AssertionError("the run has left no torn tail")
+
+
+def killed(path: Path, promise: Promise, seed: int, number: int, halved: bool) -> tuple[int, str]:
+    """Runs the script in a process that ends at the call: how many notes it made, and at what call ("": by itself)."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        status = 1
+        try:
+            with at_seam(Killer(number, halved, writing)):
+                run(path, lambda *_: os.write(writing, b"."), promise, seed, COMMANDS)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with open(reading) as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(process, 0)
+    kind = said.lstrip(".")
+    if status != (signal.SIGKILL if kind else 0):
+        raise AssertionError(f"the run that was to end at call {number} ended with status {status}")
+    return len(said) - len(kind), kind
+
+
+def lay_start(start: Path, path: Path) -> None:
+    """Makes `path` what `start` is, if that is there at all."""
+    shutil.rmtree(path, ignore_errors=True)
+    if start.exists():
+        shutil.copytree(start, path)
+
+
+def kill_everywhere(script: str, seed: int, directory: Path) -> collections.Counter[str]:
+    """Kills at every call; how many were killed, by kind."""
+    start, path = directory / "start", directory / "data"
+    promise = torn(start, seed) if script == "torn" else Promise()
+    kills: collections.Counter[str] = collections.Counter()
+    notes: list[tuple[Any, ...]] = []
+    lay_start(start, path)
+    with at_seam(Calls()):
+        run(path, lambda *event: notes.append(event), copy.deepcopy(promise), seed, COMMANDS)
+    for halved in (False, True):
+        for number in itertools.count(1):
+            lay_start(start, path)
+            promised = copy.deepcopy(promise)
+            count, kind = killed(path, promised, seed, number, halved)
+            for event in notes[:count]:
+                promised.play(event)
+            path.mkdir(exist_ok=True)
+            try:
+                promised.place(recovered(path))
+            except Exception as error:
+                raise AssertionError(f"{script}, seed {seed}, {kind} {number}, halved {halved}: {error}") from error
+            if not kind:
+                break
+            kills[f"half a {kind}" if halved else kind] += 1
+    return kills
+
+
+def main() -> None:
+    script, seed = sys.argv[1], int(sys.argv[2])
+    with tempfile.TemporaryDirectory(prefix="kvcy-test-") as directory:
+        print(json.dumps(kill_everywhere(script, seed, Path(directory))))
+
+
+if __name__ == "__main__":
+    main()
