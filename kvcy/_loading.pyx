@@ -106,7 +106,8 @@ cdef class Loader:
             if report.position < snapshot.coverage.greatest:
                 raise DamagedError(
                     f"{self.path}: the log ends at position {report.position}, but {report.snapshot} was made when it "
-                    f"reached {snapshot.coverage.greatest}: segments are missing or were cut")
+                    f"reached {snapshot.coverage.greatest}: segments are missing or were cut. "
+                    f"See: kvcy check {self.path}")
         finally:
             snapshot_close(&snapshot)
             os.close(file)
@@ -131,7 +132,8 @@ cdef class Loader:
         if snapshot.error == 0:
             raise MemoryError(f"no memory to load {name}")
         raise DamagedError(
-            f"{self.path}/{name} is damaged at offset {snapshot.error_offset}: {snapshot.error_reason.decode()}")
+            f"{self.path}/{name} is damaged at offset {snapshot.error_offset}: {snapshot.error_reason.decode()}. "
+            f"Put the file back from a copy, or see what can be saved: kvcy repair {self.path}")
 
     cdef uint64_t replay(self, uint64_t position, const void* coverage, object report) except? 0:
         """Applies the log from `position` on; where it ends."""
@@ -172,8 +174,7 @@ cdef class Loader:
             raise DirectoryError(f"the log could not be read: {os.strerror(reader.verdict.error)} ({where})")
         if reader.verdict.found == LOG_DAMAGED:
             raise DamagedError(f"the log is damaged: {where}. What is behind this place had been safely on disk. "
-                               "Put the file back from a copy, or move the segments from this one on aside to go on "
-                               "without what they hold")
+                               f"Put the file back from a copy, or see what can be saved: kvcy repair {self.path}")
         if reader.verdict.found == LOG_TORN:
             report.torn = where
         return 0

@@ -27,6 +27,7 @@ LAYERS = (
     ),
     ("kvcy.client",),
     ("kvcy.server",),
+    ("kvcy.tools",),
     ("kvcy.cli",),
 )
 # The package's own face hands out what embedded users need: it stands above the store, beside the client.

@@ -133,20 +133,21 @@ class Manifest:
 
 
 class Directory:
-    """An open, locked data directory. Made if it is not there; `close` gives the lock up."""
+    """An open, locked data directory. Made if it is not there and `make` says so; `close` gives the lock up."""
 
-    def __init__(self, path: str | os.PathLike[str], system: System | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], system: System | None = None, *, make: bool = True) -> None:
         """Raises DirectoryInUseError when another process uses it, DirectoryError when it cannot be used."""
         self.path = os.path.abspath(path)
         self.system = system or System()
         self._lock = -1
         self.file = -1  # the directory's descriptor
         try:
-            with suppress(FileExistsError):
-                self.system.make_directory(self.path, 0o700)
-                self._sync_parent()
+            if make:
+                with suppress(FileExistsError):
+                    self.system.make_directory(self.path, 0o700)
+                    self._sync_parent()
             self.file = self.system.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            self._take_lock()
+            self._take_lock(make)
         except OSError as error:
             self.close()
             raise DirectoryError(f"the directory {self.path} cannot be used: {error.strerror or error}") from error
@@ -161,8 +162,13 @@ class Directory:
         finally:
             self.system.close(parent)
 
-    def _take_lock(self) -> None:
-        lock = self.system.open(LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600, self.file)
+    def _take_lock(self, make: bool) -> None:
+        try:
+            lock = self.system.open(LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600, self.file)
+        except OSError as error:
+            if make or error.errno != errno.EROFS:
+                raise
+            return  # nobody can write here: neither a server nor what follows
         try:
             self.system.lock(lock)
         except BlockingIOError:

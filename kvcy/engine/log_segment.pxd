@@ -22,6 +22,9 @@ cdef int segment_make(
 cdef int segment_open(
     int directory, uint64_t number, uint64_t segment_bytes, const unsigned char* history, bint writable,
     const char** reason) noexcept nogil
+# Writes the header that segment `number`, which is there, must have, whatever stands in its place, and syncs the file.
+cdef int segment_write_header(
+    int directory, uint64_t number, uint64_t segment_bytes, const unsigned char* history) noexcept nogil
 cdef int segments_find(int directory, SegmentList* found) noexcept nogil
 cdef void segments_free(SegmentList* found) noexcept nogil
 # Remove the segments whose positions are all below `position`, the oldest first; and those from number `first` on, the

@@ -177,6 +177,25 @@ cdef int segment_open(
     return file
 
 
+cdef int segment_write_header(
+        int directory, uint64_t number, uint64_t segment_bytes, const unsigned char* history) noexcept nogil:
+    cdef char data[SEGMENT_HEADER_BYTES]
+    cdef char name[SEGMENT_NAME_BYTES]
+    cdef SegmentHeader header = header_of(number, segment_bytes, history)
+    cdef int file, answer
+    memset(data, 0, SEGMENT_HEADER_BYTES)
+    memcpy(data, &header, sizeof(SegmentHeader))
+    segment_name(name, number, False)
+    file = file_open_write(directory, name)
+    if file < 0:
+        return file
+    answer = file_write_at(file, data, SEGMENT_HEADER_BYTES, 0)
+    if answer == 0:
+        answer = file_sync(file)
+    file_close(file)
+    return answer
+
+
 # --- the directory
 
 cdef int list_add(SegmentList* found, uint64_t number) noexcept nogil:

@@ -1,0 +1,65 @@
+"""Opening a data directory that is to be looked at: never made, and not even locked where there is no data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kvcy.engine.directory import LOCK_NAME, MANIFEST_NAME, Directory, Manifest
+from kvcy.errors import DirectoryError, DirectoryInUseError
+
+
+class Unchanged(Directory):
+    """A directory in which loading leaves even the files that were being written when a process ended."""
+
+    def remove_unfinished(self) -> list[str]:
+        return []
+
+
+def holds_data(path: str) -> bool:
+    """Whether a directory is there with any of kvcy's files that hold data.
+
+    Raises:
+        DirectoryError: it cannot be read, or is no directory.
+    """
+    try:
+        names = os.listdir(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise DirectoryError(f"{path} cannot be read: {error.strerror}") from error
+    return any(name == MANIFEST_NAME or name.startswith(("log-", "snapshot-")) for name in names)
+
+
+def open_directory(path: str, *, make: bool = False) -> Directory:
+    """The directory, locked.
+
+    Raises:
+        DirectoryInUseError: another process uses it; the message says what to do.
+        DirectoryError: it cannot be used.
+    """
+    try:
+        return Unchanged(path, make=make)
+    except DirectoryInUseError as error:
+        raise DirectoryInUseError(
+            f"{error}: end that first (a server: redis-cli shutdown), or work on a copy of the directory "
+            f"(without {LOCK_NAME})"
+        ) from None
+
+
+@contextmanager
+def opened(path: str) -> Iterator[tuple[Directory, Manifest]]:
+    """The directory, locked, and its manifest, for the length of the block.
+
+    Raises:
+        DirectoryInUseError: another process uses it.
+        ManifestError: its manifest is missing or damaged.
+        DirectoryError: it cannot be used, or holds no data.
+    """
+    if not holds_data(path):
+        raise DirectoryError(f"{path} holds no kvcy data: no {MANIFEST_NAME}, log or snapshot is there")
+    with open_directory(path) as directory:
+        manifest = directory.read_manifest()
+        assert manifest is not None  # nobody else changes what was there when holds_data looked
+        yield directory, manifest
