@@ -11,19 +11,22 @@ import weakref
 from kvcy._core import Store
 from kvcy._loading import LoadReport
 from kvcy._persistence import Persistence
-from kvcy.engine.directory import Directory, Manifest
+from kvcy.engine.directory import Directory, Manifest, holds_data
 from kvcy.errors import DirectoryError, KvcyError
 
 
 def open_data(
-    path: str | os.PathLike[str], *, shards: int, policy: str, database: int = 0
+    path: str | os.PathLike[str], *, shards: int, policy: str | None, database: int = 0
 ) -> tuple[Store, Persistence, LoadReport]:
     """Locks the directory (made if need be), loads what it holds, and opens its log.
+
+    Without a log, a directory that holds nothing is neither made nor locked: the first snapshot claims it
+    (Snapshots.claim).
 
     Args:
         path: of the directory.
         shards: of a new directory; an old one keeps its number.
-        policy: always, everysec or no (appendfsync).
+        policy: always, everysec or no (appendfsync); None: nothing is logged.
         database: which of the 16 databases the store's mapping shows.
 
     Raises:
@@ -31,6 +34,10 @@ def open_data(
         DirectoryError, ManifestError, DamagedError, LogError: it cannot be used; the message says why.
         MemoryError: there is no memory for what it holds.
     """
+    if policy is None and not holds_data(path):
+        manifest = Manifest.drawn(shards)
+        store = Store(shards=shards, database=database, hash_key=manifest.hash_key)
+        return store, Persistence(store, None, manifest), LoadReport()
     directory = Directory(path)
     try:
         manifest = directory.read_manifest()
@@ -40,7 +47,10 @@ def open_data(
         store = Store(shards=manifest.shards, database=database, hash_key=manifest.hash_key)
         persistence = Persistence(store, directory, manifest)
         report = persistence.load()
-        persistence.open_log(report, policy)
+        if policy is None:
+            persistence.snapshots.end = report.position
+        else:
+            persistence.open_log(report, policy)
     except OSError as error:
         directory.close()
         raise DirectoryError(f"the directory {directory.path} cannot be used: {error.strerror or error}") from error

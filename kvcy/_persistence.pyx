@@ -5,28 +5,24 @@
       load()             newest snapshot, then the log (_loading.pyx); says where the log ends
       open_log(policy)   from here on every change of the store is logged
       flush(), prepare() one thread each, until stop()
-      save()             a snapshot, beside everything else
+      snapshots          makes them (_saving.pyx)
       close()            all is durable, or an exception says why not
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from kvcy._conversions cimport clock_ms
 from kvcy._core cimport Store
+from kvcy._saving cimport Snapshots
 from kvcy.engine.log cimport (
     LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_NO, Log, LogPolicy, LogStatistics, log_appended, log_durable, log_error,
-    log_kick, log_set_policy, log_state, log_statistics, log_wait)
-from kvcy.engine.log_segment cimport segments_remove_before
+    log_set_policy, log_state, log_statistics)
 from kvcy.engine.log_writer cimport LogOptions, log_close, log_flush_run, log_open, log_prepare_run, log_stop
-from kvcy.engine.snapshot cimport (
-    SnapshotPlan, SnapshotProgress, SnapshotWriter, snapshot_write, snapshot_writer_free, snapshot_writer_new)
 from kvcy.engine.whole cimport keyspace_dirty
 
 import os
 
 from kvcy._loading import Loader, LoadReport
-from kvcy.engine.directory import NEW_SUFFIX, snapshot_name
-from kvcy.errors import DirectoryError, LogError
+from kvcy.errors import LogError
 
 POLICIES = {"always": LOG_ALWAYS, "everysec": LOG_EVERYSEC, "no": LOG_NO}
 
@@ -36,29 +32,36 @@ cdef class Persistence:
 
     Args:
         store: made with the manifest's hash key and shards, empty, used by nobody else until load() is done.
-        directory: a Directory (engine/directory.py), locked; close() gives it up.
-        manifest: its manifest.
+        directory: a Directory (engine/directory.py), locked; close() gives it up. None: there is none until the first
+            snapshot claims one.
+        manifest: its manifest, or the one it will have.
     """
     cdef Store store
     cdef Log* log                    # owned; also the keyspace's, from open_log to close
-    cdef readonly object directory
     cdef readonly object manifest
-    cdef readonly str path
-    cdef readonly uint64_t snapshot_position    # where the log continues the newest snapshot; 0: there is none
-    cdef readonly uint64_t snapshot_bytes
+    cdef readonly Snapshots snapshots
 
     def __cinit__(self, Store store not None, directory, manifest):
         self.store = store
-        self.directory = directory
         self.manifest = manifest
-        self.path = directory.path
+        self.snapshots = Snapshots(store, directory, manifest)
         self.log = NULL
+
+    @property
+    def directory(self):
+        """The Directory, locked; None: there is none yet."""
+        return self.snapshots.directory
+
+    @property
+    def path(self) -> str:
+        """The directory's."""
+        return self.directory.path
 
     def load(self) -> LoadReport:
         """Loads what the directory holds. Raises what Loader.load does."""
         report = Loader(self.store, self.directory, self.manifest).load()
-        self.snapshot_position = report.snapshot_position
-        self.snapshot_bytes = report.snapshot_bytes
+        self.snapshots.position = report.snapshot_position
+        self.snapshots.bytes = report.snapshot_bytes
         return report
 
     # --- logging
@@ -89,6 +92,7 @@ cdef class Persistence:
         for i in range(self.store.keyspace.shard_count):
             self.store.keyspace.shards[i].position = report.position
         self.store.keyspace.log = self.log
+        self.snapshots.log = self.log
 
     def flush(self) -> None:
         """The flusher: writes and syncs until stop(). Needs a thread of its own."""
@@ -113,13 +117,17 @@ cdef class Persistence:
 
     def wait(self, uint64_t position) -> bool:
         """Blocks until the log is durable up to `position`; false: it never will be."""
-        cdef bint durable
-        if self.log == NULL:
-            return True
-        with nogil:
-            log_kick(self.log)
-            durable = log_wait(self.log, position)
-        return durable
+        return self.snapshots.wait(position)
+
+    def save(self) -> str:
+        """Writes a snapshot, beside everything else: see Snapshots.save."""
+        self.snapshots.prepare()
+        return self.snapshots.save()
+
+    @property
+    def logging(self) -> bool:
+        """Whether changes are logged."""
+        return self.log != NULL
 
     def changes(self) -> int:
         """How many changes the store has seen since it was opened."""
@@ -151,73 +159,6 @@ cdef class Persistence:
         counts = log_statistics(self.log)
         return counts
 
-    # --- snapshots
-
-    def save(self) -> str:
-        """Writes a snapshot while the store is used, and removes what it makes needless; its name.
-
-        Blocks; runs without the GIL.
-
-        Raises:
-            LogError: the log is broken, so the snapshot cannot be vouched for.
-            DirectoryError: the file could not be written.
-            MemoryError: no memory for the writer.
-        """
-        cdef SnapshotWriter* writer = snapshot_writer_new()
-        cdef SnapshotPlan plan
-        cdef SnapshotProgress progress
-        cdef bytes history = self.manifest.history
-        cdef const char* name = history
-        cdef int file, result
-        if writer == NULL:
-            raise MemoryError("no memory for a snapshot")
-        memset(&plan, 0, sizeof(plan))
-        memset(&progress, 0, sizeof(progress))
-        memcpy(plan.history, name, 16)
-        plan.created_ms = clock_ms()
-        plan.begin_position = log_appended(self.log) if self.log != NULL else 0
-        plan.quiet = False
-        target = snapshot_name(plan.begin_position)
-        new = target + NEW_SUFFIX
-        path = os.path.join(self.path, new)
-        system = self.directory.system
-        try:
-            file = system.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600, self.directory.file)
-            try:
-                with nogil:
-                    result = snapshot_write(writer, self.store.keyspace, file, &plan, &progress)
-                if result == 0:
-                    system.sync(file)
-            finally:
-                system.close(file)
-            if result:
-                self.directory.remove(new)
-                raise DirectoryError(f"{path} could not be written: {os.strerror(-result)}")
-            if not self.wait(progress.greatest_position):
-                self.directory.remove(new)
-                raise LogError(f"the log is broken ({self.error}): no snapshot can be made")
-            older = [one for one in self.directory.snapshots() if one != plan.begin_position]
-            self.directory.publish(target)
-        except OSError as error:
-            raise DirectoryError(f"{path} could not be written: {error.strerror}") from error
-        finally:
-            snapshot_writer_free(writer)
-        self.snapshot_position = plan.begin_position
-        self.snapshot_bytes = progress.bytes
-        self.remove_needless(older, plan.begin_position)
-        return target
-
-    cdef int remove_needless(self, list older, uint64_t position) except -1:
-        cdef int result
-        for one in older:
-            self.directory.remove(snapshot_name(one))
-        self.directory.sync()
-        if self.log != NULL:
-            result = segments_remove_before(self.directory.file, self.manifest.segment_bytes, position)
-            if result < 0:
-                raise DirectoryError(f"old segments in {self.path} could not be removed: {os.strerror(-result)}")
-        return 0
-
     # --- the end
 
     def close(self) -> None:
@@ -232,9 +173,11 @@ cdef class Persistence:
         cdef int result = 0
         if log != NULL:
             self.store.keyspace.log = NULL
+            self.snapshots.log = NULL
             self.log = NULL
             with nogil:
                 result = log_close(log)
-        self.directory.close()
+        if self.directory is not None:
+            self.directory.close()
         if result < 0:
             raise LogError(f"the log in {self.path} could not be closed: {os.strerror(-result)}")

@@ -50,3 +50,7 @@ class DamagedError(KvcyError):
 
 class LogError(KvcyError):
     """The log cannot make changes durable."""
+
+
+class SaveStopped(KvcyError):
+    """A snapshot was given up because the server ends, or another takes its place."""

@@ -1,5 +1,7 @@
 """DEBUG, SHUTDOWN, SLOWLOG, LATENCY, ROLE, and how handlers and rows match."""
 
+from pathlib import Path
+
 import pytest
 from admin_fakes import Admin
 
@@ -43,8 +45,8 @@ def test_debug() -> None:
     )
 
 
-def test_shutdown() -> None:
-    admin = Admin()
+def test_shutdown(tmp_path: Path) -> None:
+    admin = Admin(Options(dir=str(tmp_path / "missing" / "data")))
     for words in (["foo"], ["save", "nosave"], ["abort", "now"]):
         assert admin("shutdown", *words) == SYNTAX_ERROR
     assert admin("shutdown", "abort") == Error("ERR No shutdown in progress.")

@@ -90,13 +90,12 @@ def test_version_and_help() -> None:
 
 def test_a_good_start_is_logged_and_ends_with_a_signal(tmp_path: Path) -> None:
     pid_path = tmp_path / "pid"
-    with kvcy_server.running("--pidfile", str(pid_path), "--save", "60", "1") as server:
+    with kvcy_server.running("--pidfile", str(pid_path)) as server:
         assert pid_path.read_text() == f"{server.process.pid}\n"
         assert server.run("ping") == b"+PONG\r\n"
         assert server.stop(signal.SIGTERM) == 0
     text = "".join(server.log)
     assert f"kvcy {VERSION} is starting: port {server.port}, pid {server.process.pid}" in text
-    assert "'save' has no effect" in text
     assert "Ready to accept connections" in text and "bye" in server.log[-1]
     assert not pid_path.exists()
 

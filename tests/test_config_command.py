@@ -19,7 +19,7 @@ def test_get_by_name_glob_and_several() -> None:
     }  # fmt: skip
     everything = admin("config|get", "*")
     assert isinstance(everything, dict) and set(everything) == set(ROWS)
-    assert everything["bind"] == "127.0.0.1 -::1" and everything["save"] == ""
+    assert everything["bind"] == "127.0.0.1 -::1" and everything["save"] == "3600 1 300 100 60 10000"
 
 
 def test_set() -> None:

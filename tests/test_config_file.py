@@ -129,6 +129,5 @@ def test_warnings() -> None:
     assert load(read_lines(lines, "f")).warnings() == [
         "option 'user' has no effect in this version: nothing is protected by it",
         "these options have no effect in this version: replicaof",
-        "'save' has no effect without 'appendonly yes': the data is in memory only",
         "maxmemory-policy 'allkeys-lru' is treated as 'noeviction' in this version",
     ]

@@ -22,6 +22,7 @@ LAYERS = (
         "kvcy._log_waiting",
         "kvcy._opening",
         "kvcy._persistence",
+        "kvcy._saving",
         "kvcy._views",
         "kvcy._worker",
     ),

@@ -277,12 +277,6 @@ def test_a_damaged_snapshot_is_refused(tmp_path: Path) -> None:
     assert "is damaged at offset" in error
 
 
-def test_without_a_log_there_are_no_snapshots() -> None:
-    with kvcy_server.running() as server:
-        assert server.run("SAVE").startswith(b"-ERR this server keeps its data in memory only")
-        assert server.run("BGSAVE").startswith(b"-ERR this server keeps its data in memory only")
-
-
 @pytest.mark.parametrize("policy", ["everysec", "no"])
 def test_other_policies_keep_what_a_clean_end_leaves(tmp_path: Path, policy: str) -> None:
     with running(tmp_path, policy=policy) as server, server.connect() as client:

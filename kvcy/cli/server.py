@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         loaded, path = read(arguments)
         enter(loaded.options.dir)
+        loaded.options.dir = os.getcwd()
         if loaded.options.daemonize:
             launcher = background()
         log = open_log(loaded.options)

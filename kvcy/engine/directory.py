@@ -24,6 +24,7 @@ MANIFEST_BYTES_MAX = 4096
 
 _SEGMENT = re.compile(r"log-([0-9a-f]{16})")
 _SNAPSHOT = re.compile(r"snapshot-([0-9a-f]{16})")
+_UNFINISHED = re.compile(r"(kvcy\.manifest|log-[0-9a-f]{16}|snapshot(-[0-9a-f]{16})?)\.new")
 _MANIFEST = re.compile(
     r"kvcy-manifest (?P<version>\d{1,9})\n"
     r"history (?P<history>[0-9a-f]{32})\n"
@@ -50,6 +51,15 @@ def segment_name(number: int) -> str:
 
 def snapshot_name(position: int) -> str:
     return f"snapshot-{position:016x}"
+
+
+def holds_data(path: str | os.PathLike[str]) -> bool:
+    """Whether a directory is there that has files of a kvcy store. Nothing is made and nothing locked."""
+    try:
+        names = os.listdir(path)
+    except OSError:
+        return False
+    return any(name == MANIFEST_NAME or _SEGMENT.fullmatch(name) or _SNAPSHOT.fullmatch(name) for name in names)
 
 
 class System:
@@ -217,9 +227,9 @@ class Directory:
             self.system.close(file)
         self.publish(name)
 
-    def publish(self, name: str) -> None:
-        """Give the complete and synced file `name`.new its name, and make that last."""
-        self.system.rename(name + NEW_SUFFIX, name, self.file)
+    def publish(self, name: str, new: str = "") -> None:
+        """Give the complete and synced file `new` (none: `name`.new) its name, and make that last."""
+        self.system.rename(new or name + NEW_SUFFIX, name, self.file)
         self.sync()
 
     def remove(self, name: str) -> None:
@@ -229,7 +239,7 @@ class Directory:
 
     def remove_unfinished(self) -> list[str]:
         """Remove what was being written when a process ended; returns the names."""
-        names = sorted(name for name in self.system.names(self.file) if name.endswith(NEW_SUFFIX))
+        names = sorted(name for name in self.system.names(self.file) if _UNFINISHED.fullmatch(name))
         for name in names:
             self.remove(name)
         return names

@@ -10,14 +10,15 @@ import trio
 from kvcy.commands.registry import rows
 from kvcy.server.admin import dispatch
 from kvcy.server.context import ServerState
-from kvcy.server.data import Data, SaveError
+from kvcy.server.data import Data
 from kvcy.server.listeners import StartError
 from kvcy.server.logs import Log
 from kvcy.server.native import Native
 from kvcy.server.options import Config, Options
 from kvcy.server.process import allow_clients
 from kvcy.server.requests import Request
-from kvcy.server.server import Server
+from kvcy.server.saving import SaveError
+from kvcy.server.server import Server, Signals
 
 RATES_EVERY_S = 1.0
 SLOWLOG_ENTRIES_MAX = 65_536
@@ -35,6 +36,7 @@ async def serve(config: Config, log: Log, started: Callable[[], None]) -> None:
         async with trio.open_nursery() as data_nursery:
             await data_nursery.start(data.run, name="data")
             failure = await serve_data(config, data, log, started)
+            await data.saver.finish()
             data_nursery.cancel_scope.cancel()
     finally:
         data.close()
@@ -55,11 +57,25 @@ async def serve_data(config: Config, data: Data, log: Log, started: Callable[[],
     def snapshot() -> None:
         log.notice("Received SIGUSR1, writing a snapshot")
         try:
-            data.save_in_background()
+            data.saver.save_in_background()
         except SaveError as error:
             log.warning(f"No snapshot is written: {error}")
 
-    server = Server(config, data.store, native.service, log, answer, snapshot)
+    async def save_and_end() -> None:
+        try:
+            await data.saver.save_for_end()
+        except SaveError:
+            log.warning("The server goes on, since its data could not be saved; SHUTDOWN NOSAVE ends it without")
+        else:
+            server.shut_down()
+
+    def end() -> None:
+        if data.saver.ending:
+            server.shut_down(now=True)
+        else:
+            app_nursery.start_soon(save_and_end, name="save and end")
+
+    server = Server(config, data.store, native.service, log, answer, Signals(snapshot, end))
     state = ServerState(config, native, log, rows(), server.shut_down, data, traffic=lambda: traffic(server))
 
     async def run_server(task_status: trio.TaskStatus[None]) -> None:

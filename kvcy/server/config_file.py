@@ -16,6 +16,7 @@ from typing import TextIO
 
 from kvcy.server.options import Options, UnknownOption, find
 from kvcy.server.redis_options import ALIASES, NOT_YET, NOT_YET_SAFEGUARDS, WITHOUT_EFFECT
+from kvcy.server.values import SAVE_POINTS
 
 INCLUDE_DEPTH_MAX = 16
 
@@ -50,8 +51,6 @@ class Loaded:
         if self.not_yet:
             lines.append("these options have no effect in this version: " + ", ".join(self.not_yet))
         options = self.options
-        if options.save and not options.appendonly:
-            lines.append("'save' has no effect without 'appendonly yes': the data is in memory only")
         if options.maxmemory_policy != "noeviction":
             lines.append(f"maxmemory-policy '{options.maxmemory_policy}' is treated as 'noeviction' in this version")
         return lines
@@ -211,6 +210,8 @@ def load(settings: Iterable[Setting]) -> Loaded:
             _remember(loaded.without_effect, name)
         else:
             raise ConfigError(f"{setting.place}: {UnknownOption(setting.name).text}")
+    if loaded.options.appendonly and loaded.options.save is SAVE_POINTS:
+        loaded.options.save = ()  # the log has everything, and its growth calls for snapshots by itself
     return loaded
 
 

@@ -119,30 +119,29 @@ def memory(state: ServerState) -> Iterable[Field]:
 
 
 def persistence(state: ServerState) -> Iterable[Field]:
-    data = state.data
-    log = data.persistence
-    appended, durable = log.positions() if log else (0, 0)
-    counts = log.statistics() if log else {}
-    saving_s = round(time.monotonic() - data.save_began_s) if data.save_began_s else -1
-    save_status = "err" if data.last_save_failed else "ok"
+    log, saver = state.data.persistence, state.data.saver
+    appended, durable = log.positions()
+    counts = log.statistics()
+    saving_s = round(time.monotonic() - saver.save_began_s) if saver.save_began_s else -1
+    save_status = "err" if saver.last_save_failed else "ok"
     fields: list[Field] = [
         ("loading", 0),
         ("async_loading", 0),
-        ("rdb_changes_since_last_save", data.changes_since_save() if log else state.totals()["changes"]),
+        ("rdb_changes_since_last_save", saver.changes_since_save()),
         ("rdb_bgsave_in_progress", int(saving_s >= 0)),
-        ("rdb_last_save_time", data.last_save_s),
+        ("rdb_last_save_time", saver.last_save_s),
         ("rdb_last_bgsave_status", save_status),
-        ("rdb_last_bgsave_time_sec", data.last_save_took_s),
+        ("rdb_last_bgsave_time_sec", saver.last_save_took_s),
         ("rdb_current_bgsave_time_sec", saving_s),
-        ("aof_enabled", int(log is not None)),
+        ("aof_enabled", int(log.logging)),
         ("aof_rewrite_in_progress", int(saving_s >= 0)),
         ("aof_rewrite_scheduled", 0),
-        ("aof_last_rewrite_time_sec", data.last_save_took_s),
+        ("aof_last_rewrite_time_sec", saver.last_save_took_s),
         ("aof_current_rewrite_time_sec", saving_s),
         ("aof_last_bgrewrite_status", save_status),
-        ("aof_last_write_status", "err" if log and log.error else "ok"),
+        ("aof_last_write_status", "err" if log.error else "ok"),
     ]
-    if log:
+    if log.logging:
         fields += [("aof_current_size", appended), ("wal_position", appended), ("wal_durable_position", durable)]
         fields += [(f"wal_{name}", counts[name]) for name in ("records", "writes", "syncs")]
         fields += [(f"wal_{name}", counts[name]) for name in ("sync_last_us", "sync_max_us", "sync_total_us")]

@@ -16,6 +16,7 @@ from typing import Any
 from kvcy.server.redis_options import ALIASES, NOT_YET, WITHOUT_EFFECT
 from kvcy.server.values import (
     INT64_MAX,
+    SAVE_POINTS,
     Clamped,
     Integer,
     Kind,
@@ -89,7 +90,7 @@ class Options:
     hz: int = option(Clamped(1, 500), 10)
     shutdown_timeout: int = option(Integer(0, INT_MAX), 10)
     # --- persistence
-    save: tuple[SavePoint, ...] = option(SavePoints(), ())
+    save: tuple[SavePoint, ...] = option(SavePoints(), SAVE_POINTS)
     appendonly: bool = option(YesNo(), False, mutable=False)
     appendfsync: str = option(OneOf(("always", "everysec", "no")), "everysec")
     auto_aof_rewrite_percentage: int = option(Integer(0, INT_MAX), 100)

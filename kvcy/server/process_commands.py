@@ -9,9 +9,9 @@ import trio
 
 from kvcy.server.config_command import text_of
 from kvcy.server.context import Context
-from kvcy.server.data import SaveError
 from kvcy.server.help_texts import help_reply
 from kvcy.server.replies import OK, SYNTAX_ERROR, Close, Encoded, Error, Reply, Set, Simple, Verbatim
+from kvcy.server.saving import SaveError
 from kvcy.version import REDIS_VERSION, VERSION
 
 DEBUG_REFUSED = Error(
@@ -33,13 +33,13 @@ async def shutdown(context: Context, args: Sequence[bytes]) -> Reply:
         return SYNTAX_ERROR
     if b"abort" in words:
         return SYNTAX_ERROR if len(words) > 1 else Error("ERR No shutdown in progress.")
-    if b"save" in words:
-        try:
-            await context.server.data.save()
-        except SaveError as error:
-            if b"force" not in words:
-                context.server.log.warning(f"SHUTDOWN SAVE refused: {error}")
-                return Error("ERR Errors trying to SHUTDOWN. Check logs.")
+    wanted = True if b"save" in words else False if b"nosave" in words else None
+    try:
+        await context.server.data.saver.save_for_end(wanted)
+    except SaveError as error:
+        if b"force" not in words:
+            context.server.log.warning(f"SHUTDOWN refused: {error}")
+            return Error("ERR Errors trying to SHUTDOWN. Check logs.")
     context.server.log.warning("User requested shutdown...")
     context.server.shut_down()
     return Close()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kvcy.server.context import Context
-from kvcy.server.data import SaveError
 from kvcy.server.replies import OK, SYNTAX_ERROR, Error, Reply, Simple
+from kvcy.server.saving import SaveError
 
 
 async def save(context: Context, args: Sequence[bytes]) -> Reply:
-    """Other clients are served meanwhile: this one waits."""
+    """With a log other clients are served meanwhile; without one, those wait that change anything."""
     try:
-        await context.server.data.save()
+        await context.server.data.saver.save()
     except SaveError as error:
         return Error(f"ERR {error}")
     return OK
@@ -22,7 +22,7 @@ async def bgsave(context: Context, args: Sequence[bytes]) -> Reply:
     if args and (len(args) > 1 or args[0].lower() != b"schedule"):
         return SYNTAX_ERROR
     try:
-        context.server.data.save_in_background()
+        context.server.data.saver.save_in_background()
     except SaveError as error:
         return Error(f"ERR {error}")
     return Simple("Background saving started")
@@ -31,11 +31,11 @@ async def bgsave(context: Context, args: Sequence[bytes]) -> Reply:
 async def bgrewriteaof(context: Context, args: Sequence[bytes]) -> Reply:
     """A snapshot does what rewriting does for a log of commands: what it covers is removed."""
     try:
-        context.server.data.save_in_background()
+        context.server.data.saver.save_in_background()
     except SaveError as error:
         return Error(f"ERR {error}")
     return Simple("Background append only file rewriting started")
 
 
 async def lastsave(context: Context, args: Sequence[bytes]) -> Reply:
-    return context.server.data.last_save_s
+    return context.server.data.saver.last_save_s

@@ -21,6 +21,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import trio
 
@@ -52,6 +53,14 @@ PROTECTED = (
 FAILED = b"-ERR internal error while the command was running; the server's log says more\r\n"
 
 
+@dataclass(frozen=True)
+class Signals:
+    """What is called for a signal; returns at once."""
+
+    snapshot: Callable[[], None]  # SIGUSR1: begins a snapshot
+    end: Callable[[], None]  # SIGTERM, SIGINT: is to call shut_down, the second time with `now`
+
+
 class Server:
     """A server over a store. Made, then run() once.
 
@@ -61,7 +70,7 @@ class Server:
         service: what all that serve clients share.
         log: where it says what happens.
         dispatch: answers the commands that Python answers: an encoded reply, or None to close the connection.
-        snapshot: begins a snapshot; called for SIGUSR1.
+        on_signal: what signals make happen.
 
     Raises:
         OSError, MemoryError: no room for the reactors.
@@ -74,7 +83,7 @@ class Server:
         service: ServiceHandle,
         log: Log,
         dispatch: Dispatch,
-        snapshot: Callable[[], None],
+        on_signal: Signals,
     ) -> None:
         self.options = config.options
         self.store = store
@@ -85,7 +94,7 @@ class Server:
         self.trio_executor = TrioExecutor(store, service, self.limits)
         self.tcp_addresses: list[tuple[str, int]] = []  # that are listened on
         self._dispatch = dispatch
-        self._snapshot = snapshot
+        self._on_signal = on_signal
         self._upkeep = Upkeep(store)
         self._clients: set[TrioClient] = set()
         self._stopping = trio.Event()
@@ -155,13 +164,10 @@ class Server:
             async for number in received:
                 name = signal.Signals(number).name
                 if number in (signal.SIGTERM, signal.SIGINT):
-                    if self._stopping.is_set():
-                        self.log.warning(f"Received {name} again, exiting at once")
-                    else:
-                        self.log.warning(f"Received {name}, shutting down")
-                    self.shut_down(now=self._stopping.is_set())
+                    self.log.warning(f"Received {name}, shutting down" + self._stopping.is_set() * " at once")
+                    self._on_signal.end()
                 elif number == signal.SIGUSR1:
-                    self._snapshot()
+                    self._on_signal.snapshot()
 
     def _set_limits(self, options: Options) -> None:
         normal = options.client_output_buffer_limit.normal

@@ -184,6 +184,10 @@ class SavePoint(NamedTuple):
     changes: int
 
 
+# Redis's rules. They stand until one is set: then they are gone.
+SAVE_POINTS = (SavePoint(3600, 1), SavePoint(300, 100), SavePoint(60, 10_000))
+
+
 class SavePoints(Kind[tuple[SavePoint, ...]]):
     """Pairs of seconds and changes; an empty word stands for none. Lines add up; CONFIG SET replaces."""
 
@@ -191,7 +195,9 @@ class SavePoints(Kind[tuple[SavePoint, ...]]):
 
     def parse_line(self, words: Sequence[str], old: tuple[SavePoint, ...]) -> tuple[SavePoint, ...]:
         points = self.parse(words, old)
-        return old + points if points else ()
+        if not points:
+            return ()
+        return points if old is SAVE_POINTS else old + points
 
     def parse(self, words: Sequence[str], old: tuple[SavePoint, ...]) -> tuple[SavePoint, ...]:
         parts = [word for part in words for word in part.split()]

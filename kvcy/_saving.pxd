@@ -1,0 +1,21 @@
+# cython: language_level=3
+"""Snapshots of a store, made one at a time: see _saving.pyx."""
+from libc.stdint cimport uint64_t
+
+from kvcy._core cimport Store
+from kvcy.engine.log cimport Log
+from kvcy.engine.snapshot cimport SnapshotPlan, SnapshotProgress, SnapshotWriter
+
+cdef class Snapshots:
+    cdef Store store
+    cdef Log* log                    # borrowed, set while it is open; NULL: no change is logged
+    cdef SnapshotProgress progress   # of the one being made, or of the last
+    cdef readonly object directory   # None: there is none yet (claim)
+    cdef readonly object manifest
+    cdef public uint64_t end         # where the log ended when it was read: where it goes on while nothing is logged
+    cdef public uint64_t position    # where the log continues the newest snapshot; 0: there is none, as a rule
+    cdef public uint64_t bytes       # its size
+
+    cdef int write(self, SnapshotWriter* writer, SnapshotPlan* plan, int file) noexcept nogil
+    cdef str publish(self, SnapshotPlan* plan, str new)
+    cdef int remove_needless(self, list older, uint64_t position) except -1

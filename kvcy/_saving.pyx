@@ -1,0 +1,172 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Making snapshots: the file, its name, and the removal of what it makes needless.
+
+    with a log       blocks are copied beside everything else; replay brings them to one moment (engine/snapshot.pxd)
+    without one      nothing would do that: the image is of one moment. Every shard is locked, shared, until the file is
+                     written, as Redis blocks in SAVE: reading goes on, changes wait. This breaks the rule that who
+                     holds a shard's lock does nothing slow; it waits for the disk alone, so nothing can lock up.
+
+A snapshot takes its name when it is on disk and the log is durable up to the last change in it; then, and only then,
+older snapshots and the segments before it go. Without a log its position is where the log ended, so a log that is begun
+later goes on from there.
+"""
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy, memset
+
+from kvcy._conversions cimport clock_ms
+from kvcy._core cimport Store
+from kvcy.engine.log cimport log_appended, log_error, log_kick, log_wait
+from kvcy.engine.log_segment cimport segments_remove_before
+from kvcy.engine.platform cimport store_relaxed_u32
+from kvcy.engine.shards cimport ShardSet, shards_add_all, shards_clear, shards_lock, shards_unlock
+from kvcy.engine.snapshot cimport snapshot_write, snapshot_writer_free, snapshot_writer_new
+
+import errno
+import os
+from contextlib import suppress
+
+from kvcy.engine.directory import NEW_SUFFIX, Directory, snapshot_name
+from kvcy.errors import DirectoryError, KvcyError, LogError, SaveStopped
+
+
+cdef class Snapshots:
+    """The snapshots of a store.
+
+    Args:
+        store: what is in them.
+        directory: where they go, locked; None: nowhere yet, claim() will say.
+        manifest: of the directory that is there, or is to be.
+    """
+
+    def __cinit__(self, Store store not None, directory, manifest):
+        self.store = store
+        self.directory = directory
+        self.manifest = manifest
+        self.log = NULL
+
+    def claim(self, path: str) -> None:
+        """Makes `path` the directory, if there is none yet: locks it and writes the manifest.
+
+        Raises:
+            DirectoryInUseError: another process uses it.
+            DirectoryError: it cannot be used, or holds other data.
+        """
+        if self.directory is not None:
+            return
+        directory = Directory(path)
+        try:
+            if directory.read_manifest() is not None:
+                raise DirectoryError(
+                    f"{directory.path} holds data that this process has not read; start on it, or choose another 'dir'")
+            directory.write_manifest(self.manifest)
+        except OSError as error:
+            directory.close()
+            raise DirectoryError(f"{directory.path} cannot be used: {error.strerror}") from error
+        except BaseException:
+            directory.close()
+            raise
+        self.directory = directory
+
+    def save(self) -> str:
+        """Writes a snapshot and removes what it makes needless; the snapshot's name.
+
+        Blocks; runs without the GIL. With a log the store is used meanwhile; without one, changes wait.
+        REQUIRES: there is a directory, and no other thread is in here.
+
+        Raises:
+            SaveStopped: stop() was called.
+            LogError: the log is broken, so the snapshot cannot be vouched for.
+            DirectoryError: the file could not be written.
+            MemoryError: no memory for the writer.
+        """
+        cdef SnapshotWriter* writer = snapshot_writer_new()
+        cdef SnapshotPlan plan
+        cdef bytes history = self.manifest.history
+        cdef const char* name = history
+        cdef int file, result
+        if writer == NULL:
+            raise MemoryError("no memory for a snapshot")
+        memset(&plan, 0, sizeof(plan))
+        memcpy(plan.history, name, 16)
+        plan.created_ms = clock_ms()
+        plan.begin_position = log_appended(self.log) if self.log != NULL else self.end
+        plan.quiet = self.log == NULL
+        new = snapshot_name(plan.begin_position) + NEW_SUFFIX
+        path = os.path.join(self.directory.path, new)
+        system = self.directory.system
+        try:
+            file = system.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600, self.directory.file)
+            try:
+                with nogil:
+                    result = self.write(writer, &plan, file)
+                if result == 0:
+                    system.sync(file)
+            finally:
+                system.close(file)
+            if result == -errno.ECANCELED:
+                raise SaveStopped("the snapshot was given up")
+            if result:
+                raise DirectoryError(f"{path} could not be written: {os.strerror(-result)}")
+            return self.publish(&plan, new)
+        except (KvcyError, OSError) as error:
+            with suppress(OSError):
+                self.directory.remove(new)
+            if isinstance(error, KvcyError):
+                raise
+            raise DirectoryError(f"{path} could not be written: {error.strerror}") from error
+        finally:
+            snapshot_writer_free(writer)
+
+    cdef int write(self, SnapshotWriter* writer, SnapshotPlan* plan, int file) noexcept nogil:
+        """Writes the file: 0 or a negative errno."""
+        cdef ShardSet all_shards
+        cdef int result
+        if plan.quiet:
+            shards_clear(&all_shards)
+            shards_add_all(&all_shards, self.store.keyspace)
+            shards_lock(self.store.keyspace, &all_shards, False)
+        result = snapshot_write(writer, self.store.keyspace, file, plan, &self.progress)
+        if plan.quiet:
+            shards_unlock(self.store.keyspace, &all_shards, False)
+        return result
+
+    def prepare(self) -> None:
+        """To be called before save(): what stop() does from here on concerns the next snapshot."""
+        memset(&self.progress, 0, sizeof(self.progress))
+
+    def stop(self) -> None:
+        """Lets a save() that is under way end early. From any thread."""
+        store_relaxed_u32(&self.progress.stop, 1)
+
+    def wait(self, uint64_t position) -> bool:
+        """Blocks until the log is durable up to `position`; false: it never will be."""
+        cdef bint durable
+        if self.log == NULL:
+            return True
+        with nogil:
+            log_kick(self.log)
+            durable = log_wait(self.log, position)
+        return durable
+
+    cdef str publish(self, SnapshotPlan* plan, str new):
+        """Names the complete and synced file `new` when the log is durable, and removes what it makes needless."""
+        if not self.wait(self.progress.greatest_position):
+            raise LogError(f"the log is broken ({os.strerror(log_error(self.log))}): no snapshot can be made")
+        name = snapshot_name(plan.begin_position)
+        older = [one for one in self.directory.snapshots() if one != plan.begin_position]
+        self.directory.publish(name, new)
+        self.position = plan.begin_position
+        self.bytes = self.progress.bytes
+        self.remove_needless(older, plan.begin_position)
+        return name
+
+    cdef int remove_needless(self, list older, uint64_t position) except -1:
+        cdef int result
+        for one in older:
+            self.directory.remove(snapshot_name(one))
+        self.directory.sync()
+        result = segments_remove_before(self.directory.file, self.manifest.segment_bytes, position)
+        if result < 0:
+            raise DirectoryError(
+                f"old segments in {self.directory.path} could not be removed: {os.strerror(-result)}")
+        return 0

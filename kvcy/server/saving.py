@@ -1,0 +1,194 @@
+"""When snapshots are made, and what became of them: SAVE, BGSAVE, the rules, and the server's end."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+
+import trio
+
+from kvcy._persistence import Persistence
+from kvcy.errors import KvcyError, SaveStopped
+from kvcy.server.logs import Log
+from kvcy.server.options import Options
+from kvcy.server.threads import run_thread
+
+RULES_EVERY_S = 1.0
+RETRY_AFTER_S = 5  # a snapshot that failed, when a rule wants one
+
+
+class SaveError(Exception):
+    """A snapshot could not be made; the text is for the client."""
+
+
+class Saver:
+    """Makes a store's snapshots, one at a time.
+
+    Args:
+        options: `dir`, `save` and auto-aof-rewrite-... are looked at when they are needed.
+        log: where it tells what it does.
+    """
+
+    def __init__(self, options: Options, log: Log) -> None:
+        self._options = options
+        self._log = log
+        self.persistence: Persistence | None = None  # None: the data has not been loaded yet
+        self.last_save_s = int(time.time())
+        self.last_save_took_s = -1
+        self.last_save_failed = False
+        self.save_began_s = 0.0  # 0: none is under way
+        self.ending = False  # a shutdown has begun
+        self._changes_at_save = 0
+        self._failed_s = 0.0
+        self._save_at_end = False
+        self._scope = trio.CancelScope()  # of the save that is under way
+        self._over = trio.Event()
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Saves in the background and by the rules until it is cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            task_status.started()
+            while True:
+                await trio.sleep(RULES_EVERY_S)
+                if not self.save_began_s and (why := self._rule()):
+                    self._log.notice(f"{why}, writing a snapshot")
+                    with contextlib.suppress(SaveError):  # told in the log and in INFO
+                        await self.save()
+
+    def _rule(self) -> str:
+        """The rule by which a snapshot is due; "" when none is."""
+        now_s = time.time()
+        if self.persistence is None or (self.last_save_failed and now_s - self._failed_s < RETRY_AFTER_S):
+            return ""
+        changes = self.changes_since_save()
+        for point in self._options.save:
+            if changes >= point.changes and now_s - self.last_save_s >= point.seconds:
+                return f"{changes} changes in {point.seconds} seconds"
+        if not self.persistence.logging:
+            return ""
+        snapshots = self.persistence.snapshots
+        log_bytes = self.persistence.positions()[0] - snapshots.position
+        percentage = self._options.auto_aof_rewrite_percentage
+        if percentage and log_bytes >= max(
+            self._options.auto_aof_rewrite_min_size, snapshots.bytes * percentage // 100, 1
+        ):
+            return f"The log has grown by {log_bytes} bytes since the last snapshot"
+        return ""
+
+    def changes_since_save(self) -> int:
+        """Changes that the newest snapshot does not have."""
+        return self.persistence.changes() - self._changes_at_save if self.persistence else 0
+
+    # --- making one
+
+    async def save(self) -> None:
+        """Writes a snapshot. With a log others are served meanwhile; without one their changes wait.
+
+        Raises:
+            SaveError: one is being made already, or it could not be written.
+        """
+        persistence = self._can_save()
+        self.save_began_s = time.monotonic()
+        self._over = trio.Event()
+        changes = persistence.changes()
+        try:
+            with trio.CancelScope() as self._scope:
+                name = await self._write(persistence)
+            if self._scope.cancelled_caught:
+                raise SaveStopped("the snapshot was given up")
+        except SaveStopped as error:
+            raise SaveError(str(error)) from error
+        except (KvcyError, MemoryError, OSError) as error:
+            self.last_save_failed = True
+            self._failed_s = time.time()
+            self._log.warning(f"The snapshot failed: {error}")
+            raise SaveError(f"the snapshot failed: {error}") from error
+        else:
+            self.last_save_failed = False
+            self.last_save_s = int(time.time())
+            self.last_save_took_s = round(time.monotonic() - self.save_began_s)
+            self._changes_at_save = changes
+            self._log.notice(f"Wrote {name}")
+        finally:
+            self.save_began_s = 0.0
+            self._over.set()
+
+    async def _write(self, persistence: Persistence) -> str:
+        snapshots = persistence.snapshots
+        await trio.to_thread.run_sync(snapshots.claim, self._options.dir)
+        snapshots.prepare()
+        return await _call(snapshots.save, snapshots.stop)
+
+    def _can_save(self) -> Persistence:
+        """What a snapshot may be made with now; SaveError: none may."""
+        if self.persistence is None:
+            raise SaveError("the data is not loaded yet")
+        if self.save_began_s:
+            raise SaveError("Background save already in progress")
+        return self.persistence
+
+    def save_in_background(self) -> None:
+        """Begins a snapshot. Raises SaveError as save() does before it begins."""
+        self._can_save()
+        assert self._nursery is not None
+
+        async def save() -> None:
+            with contextlib.suppress(SaveError):  # told in the log and in INFO
+                await self.save()
+
+        self._nursery.start_soon(save, name="background save")
+
+    # --- the server's end
+
+    async def save_for_end(self, wanted: bool | None = None) -> None:
+        """The server is to end: writes what would be lost. To be followed by finish() when nobody is served any more.
+
+        Args:
+            wanted: True: always; False: never; None: as Redis does, if there are rules, and nothing is logged.
+
+        Raises:
+            SaveError: it could not be written. The server should go on.
+        """
+        self.ending = True
+        try:
+            await self._give_up()
+            rules = bool(self._options.save) and self.persistence is not None and not self.persistence.logging
+            if wanted or (wanted is None and rules and self.changes_since_save()):
+                await self.save()
+            self._save_at_end = rules if wanted is None else wanted
+        except SaveError:
+            self.ending = False
+            raise
+
+    async def finish(self) -> None:
+        """Writes what was changed since save_for_end(), which nobody saves otherwise. A failure is told in the log."""
+        persistence = self.persistence
+        if self._save_at_end and persistence and not persistence.logging and self.changes_since_save():
+            await self._give_up()
+            with contextlib.suppress(SaveError):
+                await self.save()
+
+    async def _give_up(self) -> None:
+        """Ends the save that is under way, if one is."""
+        while self.save_began_s:
+            self._scope.cancel()
+            await self._over.wait()
+
+
+async def _call(run: Callable[[], str], stop: Callable[[], None]) -> str:
+    """What `run` answers or raises, in a thread; a cancellation calls `stop` and waits for the thread."""
+    answers: list[str] = []
+    errors: list[BaseException] = []
+
+    def keep() -> None:
+        try:
+            answers.append(run())
+        except BaseException as error:
+            errors.append(error)
+
+    await run_thread(keep, stop)
+    if errors:
+        raise errors[0]
+    return answers[0]
