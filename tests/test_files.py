@@ -30,6 +30,30 @@ def file(directory: int) -> Iterator[int]:
     files_probe.close(descriptor)
 
 
+def test_the_hole_at_the_end(file: int) -> None:
+    os.ftruncate(file, 1 << 20)
+    hole = files_probe.last_hole(file)
+    if hole == 1 << 20:
+        pytest.skip("this file system does not tell holes")
+    assert hole == 0
+    assert files_probe.write_at(file, DATA, 100_000) == 0
+    hole = files_probe.last_hole(file)
+    assert 100_000 + len(DATA) <= hole < 1 << 20
+    assert files_probe.read_at(file, 1 << 20, hole) == bytes((1 << 20) - hole)
+    assert files_probe.write_at(file, b"end", (1 << 20) - 3) == 0
+    assert files_probe.last_hole(file) == 1 << 20
+
+
+def test_no_hole_is_invented(file: int) -> None:
+    assert files_probe.last_hole(file) == 0
+    assert files_probe.write_at(file, DATA, 0) == 0
+    assert files_probe.last_hole(file) == len(DATA)
+    read_end, write_end = os.pipe()
+    assert files_probe.last_hole(read_end) == 0   # its size: nothing can be asked of it
+    os.close(read_end)
+    os.close(write_end)
+
+
 def test_writes_and_reads(file: int, tmp_path: Path) -> None:
     assert files_probe.write_at(file, DATA, 10) == 0
     assert (tmp_path / "file").read_bytes() == bytes(10) + DATA

@@ -129,6 +129,23 @@ def test_a_lost_end_of_a_segment_when_a_later_one_is_in_use(directory: int, tmp_
     assert verdict["found"] == "damaged" and verdict["reason"] == "a later segment is in use"
 
 
+@pytest.mark.parametrize(
+    "number, place, found",
+    [(0, None, "end"), (0, 50_000, "torn"), (0, 65_535, "torn"), (1, 0, "damaged"), (1, 30_000, "damaged"),
+     (1, 65_535, "damaged")],
+)  # fmt: skip
+def test_a_hole_hides_nothing(directory: int, tmp_path: Path, number: int, place: int | None, found: str) -> None:
+    """Two segments that are holes behind the second record, and a byte that is not zero in one of them."""
+    fill(directory, [1000] * 65, segment_bytes=1 << 16)
+    for path, size in zip(segments(tmp_path), (2064, 0), strict=True):
+        os.truncate(path, HEADER + size)
+        os.truncate(path, HEADER + (1 << 16))
+    if place is not None:
+        change(segments(tmp_path)[number], place, b"x")
+    records, verdict = contents(directory, 1 << 16)
+    assert (len(records), verdict["position"], verdict["found"]) == (2, 2064, found)
+
+
 def test_a_missing_segment(directory: int, tmp_path: Path) -> None:
     fill(directory, [1000] * 12)
     segments(tmp_path)[1].unlink()

@@ -25,6 +25,7 @@ cdef struct FileCalls:
     int (*unlink)(int directory, const char* name) noexcept nogil
     int64_t (*size)(int file) noexcept nogil
     int64_t (*data)(int file, uint64_t offset) noexcept nogil                # lseek with SEEK_DATA
+    int64_t (*hole)(int file, uint64_t offset) noexcept nogil                # lseek with SEEK_HOLE
 
 # The table in use, which may be changed only while no other thread uses files; and the system's own, to go back to.
 cdef FileCalls* file_calls() noexcept nogil
@@ -50,3 +51,6 @@ cdef int file_unlink(int directory, const char* name) noexcept nogil
 cdef int64_t file_size(int file) noexcept nogil
 # Where, from `offset` on, the file may hold something but zeros: up to there it reads as zeros. -ENXIO: nowhere.
 cdef int64_t file_data(int file, uint64_t offset) noexcept nogil
+# Where the hole at the file's end begins: from there on it reads as zeros. The file's size when it has none, or the
+# file system does not tell. Pages that were read count as data while the system keeps them: to be asked before reading.
+cdef int64_t file_last_hole(int file) noexcept nogil

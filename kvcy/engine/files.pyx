@@ -12,6 +12,7 @@ from kvcy.engine.platform cimport invariant
 cdef enum:
     WRITE_BYTES_MAX = 1 << 30
     ZEROS = 65536
+    EXTENTS_MAX = 256               # that are looked at for a hole at the end
 
 cdef extern from *:
     """
@@ -60,6 +61,15 @@ cdef extern from *:
         return (int64_t) offset;
     #endif
     }
+    static int64_t kvcy_file_hole(int file, uint64_t offset) {
+    #ifdef SEEK_HOLE
+        off_t found = lseek(file, (off_t) offset, SEEK_HOLE);
+        return found < 0 ? -errno : (int64_t) found;
+    #else
+        (void) offset;
+        return kvcy_file_size(file);
+    #endif
+    }
     static const char kvcy_file_zeros[65536];
     """
     int O_RDONLY, O_RDWR, O_CREAT, O_TRUNC
@@ -75,6 +85,7 @@ cdef extern from *:
     int kvcy_file_unlink(int, const char*) noexcept nogil
     int64_t kvcy_file_size(int) noexcept nogil
     int64_t kvcy_file_data(int, uint64_t) noexcept nogil
+    int64_t kvcy_file_hole(int, uint64_t) noexcept nogil
     const char* kvcy_file_zeros
 
 cdef FileCalls system_calls
@@ -90,6 +101,7 @@ system_calls.rename = kvcy_file_rename
 system_calls.unlink = kvcy_file_unlink
 system_calls.size = kvcy_file_size
 system_calls.data = kvcy_file_data
+system_calls.hole = kvcy_file_hole
 cdef FileCalls calls = system_calls
 
 
@@ -230,3 +242,19 @@ cdef int64_t file_data(int file, uint64_t offset) noexcept nogil:
     """A system that does not know answers that all may be data."""
     cdef int64_t found = calls.data(file, offset)
     return found if found >= 0 or found == -ENXIO else <int64_t> offset
+
+
+cdef int64_t file_last_hole(int file) noexcept nogil:
+    cdef int64_t hole = 0
+    cdef int64_t data
+    for _ in range(EXTENTS_MAX):
+        hole = calls.hole(file, <uint64_t> hole)
+        if hole < 0:
+            break
+        data = calls.data(file, <uint64_t> hole)
+        if data == -ENXIO:
+            return hole
+        if data <= hole:
+            break
+        hole = data
+    return calls.size(file)

@@ -34,12 +34,16 @@ cdef struct LogVerdict:
     uint64_t offset             # in the segment's file
     const char* reason          # a few words, static; never NULL once there is a verdict
 
+cdef enum:
+    LOG_HOLES = 4                   # segments whose hole is known: the last ones, the others being full
+
 cdef struct LogReader:
     LogRecord record            # the last one read
     LogVerdict verdict
     uint64_t durable            # known to be on disk by what was read: for LogOptions.durable
     uint64_t position           # of the next record
     uint64_t limit              # the end of the last segment that follows without a gap
+    uint64_t holes[LOG_HOLES]   # of the last segment, the one before it, ...: the place behind which all is zero
     bint gap                    # behind which there are others
     bint shortened              # a file was shorter than a segment: zeros were read in its place
     const char* header_reason   # what is wrong with a segment's header, if anything

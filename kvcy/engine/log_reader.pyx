@@ -9,18 +9,22 @@ The judgement looks at everything behind the place where the chain broke, for tw
 durable, and bytes that are not zero in a segment that could not have been begun while the broken record was not on
 disk. Since a segment is synced before the next is written to, the latter is every segment behind the one in which the
 broken record would end, as far as it can be told. A record begins 8 bytes before a word that holds its own position,
-which few words do: finding them is as fast as memory. What the file system knows to be a hole is passed over unread.
+which few words do: finding them is as fast as memory. What the file system knows to be a hole is passed over unread:
+the holes at the ends of the last segments, which are allocated ahead of their use, are asked for before anything is
+read, since what has been read, or read ahead, no longer counts as a hole.
 """
 from libc.errno cimport EINVAL, ENOMEM, ENXIO
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from kvcy.engine.checksum cimport crc32c
-from kvcy.engine.files cimport file_close, file_data, file_read_at, file_size
+from kvcy.engine.files cimport file_close, file_data, file_last_hole, file_open_read, file_read_at, file_size
 from kvcy.engine.log_format cimport (
-    RECORD_HEADER_BYTES, RECORD_SIZE_MAX, SEGMENT_HEADER_BYTES, RecordHeader, place_in_file, record_space,
+    RECORD_HEADER_BYTES, RECORD_SIZE_MAX, SEGMENT_HEADER_BYTES, SEGMENT_NAME_BYTES, RecordHeader, place_in_file,
+    record_space,
 )
-from kvcy.engine.log_segment cimport SegmentList, history_seed, segment_open, segments_find, segments_free
+from kvcy.engine.log_segment cimport (
+    SegmentList, history_seed, segment_name, segment_open, segments_find, segments_free)
 from kvcy.engine.memory cimport memory_free, memory_map, memory_map_resize, memory_new_zeroed, memory_unmap
 from kvcy.engine.platform cimport invariant, likely, unlikely
 
@@ -49,10 +53,18 @@ cdef bint open_file(LogReader* reader, uint64_t number) noexcept nogil:
     return file >= 0
 
 
+cdef uint64_t hole_of(const LogReader* reader, uint64_t number) noexcept nogil:
+    """The place in segment `number` from which on it is known to be zero; its end when that is not known."""
+    cdef uint64_t end = (number + 1) * reader.segment_bytes
+    cdef uint64_t back = (reader.limit - end) // reader.segment_bytes if end < reader.limit else 0
+    return reader.holes[back] if back < LOG_HOLES and reader.holes[back] < end else end
+
+
 cdef bint read_more(LogReader* reader) noexcept nogil:
     """Reads on behind what the buffer holds, as far as there is room, within one segment."""
     cdef uint64_t place = reader.base + reader.filled
     cdef uint64_t end = (place // reader.segment_bytes + 1) * reader.segment_bytes
+    cdef uint64_t hole = hole_of(reader, place // reader.segment_bytes)
     cdef size_t size = reader.capacity - reader.filled
     cdef int64_t got
     invariant(place < reader.limit and size > 0)
@@ -60,6 +72,12 @@ cdef bint read_more(LogReader* reader) noexcept nogil:
         size = end - place
     if not open_file(reader, place // reader.segment_bytes):
         return False
+    if place >= hole:
+        memset(reader.buffer + reader.filled, 0, size)
+        reader.filled += size
+        return True
+    if size > hole - place:
+        size = hole - place
     got = file_read_at(reader.file, reader.buffer + reader.filled, size, place_in_file(place, reader.segment_bytes))
     if got < 0:
         reader.error = <int> -got
@@ -173,13 +191,21 @@ cdef uint64_t last_segment_of(LogReader* reader) noexcept nogil:
 cdef uint64_t find_record(const char* data, uint64_t begin, uint64_t size, uint64_t* used) noexcept nogil:
     """Looks at `size` bytes of the log, from `begin` on, for a word that holds its own position less 8: the place of
     that word, or the end. `used` is set to the place behind the last word that is not zero, if there is one."""
-    cdef uint64_t i, word
-    for i in range(0, size, 8):
+    cdef uint64_t i = 0
+    cdef uint64_t word
+    cdef uint64_t words[8]
+    while i < size:
+        if size - i >= sizeof(words):
+            memcpy(words, data + i, sizeof(words))
+            if (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) == 0:
+                i += sizeof(words)
+                continue
         memcpy(&word, data + i, 8)
         if word != 0:
             used[0] = begin + i + 8
             if word == begin + i - 8:
                 return begin + i
+        i += 8
     return begin + size
 
 
@@ -190,6 +216,8 @@ cdef uint64_t pass_hole(LogReader* reader, uint64_t place) noexcept nogil:
     cdef int64_t data
     if not open_file(reader, number):
         return place
+    if place >= hole_of(reader, number):
+        return (number + 1) * reader.segment_bytes - 8
     data = file_data(reader.file, offset)
     if data == -ENXIO or data >= <int64_t> place_in_file(reader.segment_bytes - 1, reader.segment_bytes):
         return (number + 1) * reader.segment_bytes - 8
@@ -268,6 +296,29 @@ cdef void judge(LogReader* reader, const char* reason) noexcept nogil:
 
 # --- opening and closing
 
+cdef void find_holes(LogReader* reader, uint64_t first, uint64_t next) noexcept nogil:
+    """Asks for the holes of the last segments from `first` up to `next`. What cannot be told is read."""
+    cdef char[SEGMENT_NAME_BYTES] name
+    cdef uint64_t number, hole
+    cdef int64_t found
+    cdef int file, back
+    for back in range(LOG_HOLES):
+        reader.holes[back] = <uint64_t> -1
+        if next - first <= <uint64_t> back:
+            continue
+        number = next - 1 - <uint64_t> back
+        segment_name(name, number, False)
+        file = file_open_read(reader.directory, name)
+        if file < 0:
+            continue
+        found = file_last_hole(file)
+        file_close(file)
+        if found >= SEGMENT_HEADER_BYTES:
+            # Whole words, so that no record's header and no padding is cut by the border.
+            hole = number * reader.segment_bytes + ((<uint64_t> found - SEGMENT_HEADER_BYTES + 7) & ~<uint64_t> 7)
+            reader.holes[back] = hole
+
+
 cdef int find_limit(LogReader* reader) noexcept nogil:
     """Finds how far segments follow one another from the position on; 0 or a negative errno."""
     cdef uint64_t first = reader.position // reader.segment_bytes
@@ -283,6 +334,7 @@ cdef int find_limit(LogReader* reader) noexcept nogil:
         elif found.numbers[i] > next:
             reader.gap = True
     segments_free(&found)
+    find_holes(reader, first, next)
     reader.limit = next * reader.segment_bytes
     if next == first:
         reader.limit = reader.position

@@ -4,8 +4,8 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from kvcy.engine.checksum cimport crc32c, crc32c_hardware, crc32c_use_hardware
 from kvcy.engine.files cimport (
-    directory_sync, file_allocate, file_close, file_create, file_open_read, file_open_write, file_read_at, file_rename,
-    file_size, file_sync, file_truncate, file_unlink, file_write_at, file_write_zeros,
+    directory_sync, file_allocate, file_close, file_create, file_last_hole, file_open_read, file_open_write,
+    file_read_at, file_rename, file_size, file_sync, file_truncate, file_unlink, file_write_at, file_write_zeros,
 )
 
 
@@ -55,6 +55,10 @@ def read_at(int file, size_t size, uint64_t offset) -> bytes | int:
     cdef bytearray data = bytearray(size + 1)
     got = file_read_at(file, <char*> data, size, offset)
     return bytes(data[:got]) if got >= 0 else got
+
+
+def last_hole(int file) -> int:
+    return file_last_hole(file)
 
 
 def sync(int file) -> int:
