@@ -10,9 +10,11 @@ from libc.stdint cimport uint64_t
 
 cdef enum:
     MEMORY_MAP_BYTES_MIN = 16384
+    MEMORY_LINE_BYTES = 64             # of a cache line
 
 cdef void* memory_new(size_t size) noexcept nogil                         # contents undefined
 cdef void* memory_new_zeroed(size_t size) noexcept nogil
+cdef void* memory_new_lines(size_t size) noexcept nogil                   # zero-filled, whole cache lines of its own
 cdef void* memory_resize(void* memory, size_t size) noexcept nogil        # NULL: `memory` is untouched
 cdef void memory_free(void* memory) noexcept nogil
 

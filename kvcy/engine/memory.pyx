@@ -6,6 +6,7 @@ would be a pause, as would be the memory that is resident and never used.
 """
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memset
 
 from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_relaxed_u64, store_relaxed_u64, unlikely
 
@@ -41,6 +42,9 @@ cdef extern from *:
     void* kvcy_map_resize(void* memory, size_t size, size_t new_size) nogil
     void kvcy_unmap(void* memory, size_t size) nogil
 
+cdef extern from "<stdlib.h>" nogil:
+    void* aligned_alloc(size_t alignment, size_t size)
+
 cdef uint64_t array_bytes        # atomic
 cdef uint64_t fail_countdown     # atomic; 0: never fails; n: n - 1 allocations succeed, then all fail
 
@@ -64,6 +68,12 @@ cdef void* memory_new(size_t size) noexcept nogil:
 cdef void* memory_new_zeroed(size_t size) noexcept nogil:
     invariant(size > 0)
     return calloc(1, size) if allowed() else NULL
+
+
+cdef void* memory_new_lines(size_t size) noexcept nogil:
+    cdef size_t whole = (size + MEMORY_LINE_BYTES - 1) & ~<size_t> (MEMORY_LINE_BYTES - 1)
+    cdef void* memory = aligned_alloc(MEMORY_LINE_BYTES, whole) if allowed() else NULL
+    return memory if memory == NULL else memset(memory, 0, whole)
 
 
 cdef void* memory_resize(void* memory, size_t size) noexcept nogil:

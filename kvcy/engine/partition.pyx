@@ -4,7 +4,6 @@
 Every change is made in the order allocate, check, commit. An entry keeps its cell while the new content fits and wastes
 no more than an eighth of it; else it moves: the slot and the two list neighbours are updated.
 """
-from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove
 
 from kvcy.engine.arena cimport (
@@ -15,6 +14,7 @@ from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_HEADER_BYTES, ENTRY_INLINE_MAX, ENTRY_KEY_APART, ENTRY_KEY_INLINE_MAX,
     ENTRY_VALUE_APART, entry_flags, entry_key_block, entry_payload, entry_value_block)
 from kvcy.engine.lru cimport lru_moved, lru_push, lru_remove
+from kvcy.engine.memory cimport memory_free, memory_new_lines
 from kvcy.engine.platform cimport invariant, load_acquire_u32
 from kvcy.engine.quiet cimport quiet_retire
 from kvcy.engine.table cimport (
@@ -38,7 +38,7 @@ cdef void block_drop(Partition* partition, Block* block) noexcept nogil:
 
 
 cdef Partition* partition_new(PagePool* pool) noexcept nogil:
-    cdef Partition* partition = <Partition*> calloc(1, sizeof(Partition))
+    cdef Partition* partition = <Partition*> memory_new_lines(sizeof(Partition))
     if partition == NULL:
         return NULL
     partition.pool = pool
@@ -64,7 +64,7 @@ cdef void partition_free(Partition* partition) noexcept nogil:
     invariant(partition.blocks == 0)
     table_close(&partition.table)
     arena_clear(&partition.arena, partition.pool)
-    free(partition)
+    memory_free(partition)
 
 
 cdef void blocks_release(Partition* partition, const Entry* entry) noexcept nogil:

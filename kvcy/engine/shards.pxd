@@ -8,12 +8,15 @@ See rwlock.pxd for THE RULE.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
+from kvcy.engine.arena cimport arena_hint
 from kvcy.engine.hash cimport HashKey, siphash13
 from kvcy.engine.log cimport Log
 from kvcy.engine.pages cimport PagePool
 from kvcy.engine.partition cimport Partition
+from kvcy.engine.platform cimport prefetch
 from kvcy.engine.rwlock cimport (
     RWLock, rwlock_read, rwlock_read_done, rwlock_try_read, rwlock_try_write, rwlock_write, rwlock_write_done)
+from kvcy.engine.table cimport table_hint, table_hint_handle
 from kvcy.engine.watchlist cimport Watched
 
 cdef extern from *:
@@ -29,17 +32,18 @@ cdef enum:
     SHARDS_MAX = 1024
     TOUCHES_MAX = 14
 
-cdef struct Shard:
+cdef struct Shard:                       # what a read of database 0 needs comes first: one cache line
     RWLock lock
     uint32_t touch_count                 # atomic: claimed places in `touches`; may pass TOUCHES_MAX
-    uint64_t touches[14]                 # (database << 32 | handle) of reads that are not yet in the LRU list
+    uint64_t position                    # in the log, behind the shard's last logged change; under the lock
+    Watched* watched                     # keys some client watches, under `lock`
+    uint64_t dirty                       # changes so far; written under the lock, read without
     Partition* partitions[16]            # by database; NULL until first used (read without the lock by prefetching)
+    uint64_t touches[14]                 # (database << 32 | handle) of reads that are not yet in the LRU list
     uint64_t counts[16]                  # keys, by database; written under the lock, read without
     uint64_t volatile_counts[16]         # of them, keys with an expiry
-    uint64_t dirty                       # changes so far; written under the lock, read without
-    uint64_t position                    # in the log, behind the shard's last logged change; under the lock
     uint64_t reshapes                    # how often a database was flushed or swapped; under the lock
-    Watched* watched                     # keys some client watches, under `lock`
+    uint64_t[5] unused                   # up to a whole number of cache lines: shards share none
 
 cdef struct Keyspace:
     HashKey hash_key
@@ -82,10 +86,28 @@ cdef inline Key keyspace_key(const Keyspace* keyspace, const char* data, size_t 
     key.bits = <uint32_t> (hash >> (32 - keyspace.shard_bits))
     return key
 
-# Prefetches, without a lock, the key's home slot (first call) and the entry that slot names (second call).
-# REQUIRES: quiet_enter'ed thread.
-cdef void keyspace_prefetch_slot(const Keyspace* keyspace, int database, const Key* key) noexcept nogil
-cdef void keyspace_prefetch_entry(const Keyspace* keyspace, int database, const Key* key) noexcept nogil
+# Prefetching needs no lock, but a quiet_enter'ed thread.
+cdef inline void keyspace_prefetch_slot(const Keyspace* keyspace, int database, const Key* key) noexcept nogil:
+    """Prefetches the key's home slot."""
+    cdef const Partition* partition = load_partition(&keyspace.shards[key.shard].partitions[database])
+    if partition != NULL:
+        prefetch(table_hint(&partition.table, key.bits))
+
+cdef inline void keyspace_prefetch_entry(const Keyspace* keyspace, int database, const Key* key) noexcept nogil:
+    """Prefetches the entry that a slot near the home slot names."""
+    cdef const Partition* partition = load_partition(&keyspace.shards[key.shard].partitions[database])
+    cdef const char* cell
+    cdef uint32_t handle
+    if partition == NULL:
+        return
+    handle = table_hint_handle(&partition.table, key.bits)
+    if handle == 0:
+        return
+    cell = <const char*> arena_hint(&partition.arena, handle)
+    if cell != NULL:
+        prefetch(cell)
+        prefetch(cell + 64)
+
 cdef void shards_clear(ShardSet* set) noexcept nogil
 cdef void shards_add(ShardSet* set, uint32_t shard) noexcept nogil
 cdef void shards_add_all(ShardSet* set, const Keyspace* keyspace) noexcept nogil

@@ -3,19 +3,17 @@
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from kvcy.engine.arena cimport arena_at, arena_hint
+from kvcy.engine.arena cimport arena_at
 from kvcy.engine.block cimport block_bytes_total
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.lru cimport lru_touch
+from kvcy.engine.memory cimport memory_free, memory_new_lines
 from kvcy.engine.pages cimport pool_close, pool_init
 from kvcy.engine.partition cimport partition_free, partition_list
-from kvcy.engine.platform cimport invariant, load_acquire_u32, load_acquire_u64, load_relaxed_u32, prefetch
+from kvcy.engine.platform cimport invariant, load_acquire_u64
 from kvcy.engine.quiet cimport quiet_reclaim
 from kvcy.engine.rwlock cimport back_off
-from kvcy.engine.table cimport Slot, table_bytes, table_hint
-
-cdef extern from "<stdlib.h>" nogil:
-    void* aligned_alloc(size_t alignment, size_t size)
+from kvcy.engine.table cimport table_bytes
 
 
 # --- life
@@ -27,11 +25,10 @@ cdef Keyspace* keyspace_new(uint32_t shard_count, const HashKey* hash_key) noexc
     keyspace = <Keyspace*> calloc(1, sizeof(Keyspace))
     if keyspace == NULL:
         return NULL
-    keyspace.shards = <Shard*> aligned_alloc(64, (shard_count * sizeof(Shard) + 63) & ~<size_t> 63)
+    keyspace.shards = <Shard*> memory_new_lines(shard_count * sizeof(Shard))
     if keyspace.shards == NULL:
         free(keyspace)
         return NULL
-    memset(keyspace.shards, 0, shard_count * sizeof(Shard))
     keyspace.hash_key = hash_key[0]
     keyspace.shard_count = shard_count
     keyspace.shard_bits = 0
@@ -56,7 +53,7 @@ cdef void keyspace_free(Keyspace* keyspace) noexcept nogil:
         if quiet_reclaim(1 << 20) == 0:
             back_off(&turns)
     pool_close(&keyspace.pool)
-    free(keyspace.shards)
+    memory_free(keyspace.shards)
     free(keyspace)
 
 
@@ -143,34 +140,3 @@ cdef void shards_unlock(Keyspace* keyspace, const ShardSet* set, bint exclusive)
     for i in range(keyspace.shard_count):
         if shards_has(set, i):
             shard_unlock(keyspace, i, exclusive)
-
-
-# --- prefetching
-
-cdef void keyspace_prefetch_slot(const Keyspace* keyspace, int database, const Key* key) noexcept nogil:
-    cdef const Partition* partition = load_partition(&keyspace.shards[key.shard].partitions[database])
-    if partition != NULL:
-        prefetch(table_hint(&partition.table, key.bits))
-
-
-cdef void keyspace_prefetch_entry(const Keyspace* keyspace, int database, const Key* key) noexcept nogil:
-    cdef const Partition* partition = load_partition(&keyspace.shards[key.shard].partitions[database])
-    cdef const Slot* slot
-    cdef const char* cell
-    cdef uint32_t handle
-    if partition == NULL:
-        return
-    slot = table_hint(&partition.table, key.bits)
-    if slot == NULL:
-        return
-    for _ in range(8):               # near enough; the array ends with an empty slot
-        handle = load_acquire_u32(&slot.handle)
-        if handle == 0 or load_relaxed_u32(&slot.bits) > key.bits:
-            return
-        if load_relaxed_u32(&slot.bits) == key.bits:
-            cell = <const char*> arena_hint(&partition.arena, handle)
-            if cell != NULL:
-                prefetch(cell)
-                prefetch(cell + 64)
-            return
-        slot += 1

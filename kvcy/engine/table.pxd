@@ -34,9 +34,9 @@ cdef struct Slots:
     uint32_t count_max     # an insertion surely finds room while count is less
 
 cdef struct Table:
+    uint64_t boundary      # atomic: bits below it live in main; 1 << 32 when no growth is under way
     Slots main
     Slots old              # being emptied into main; at == NULL when no growth is under way
-    uint64_t boundary      # atomic: bits below it live in main; 1 << 32 when no growth is under way
     uint32_t sliced_above  # TABLE_SLICED_ABOVE; less in tests
 
 cdef extern from *:
