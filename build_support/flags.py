@@ -9,18 +9,26 @@ Flags given from outside keep their usual meaning: CFLAGS replaces Python's own 
 are added. `-Werror` in either makes warnings fatal, `-UNDEBUG` in CPPFLAGS turns the assertions on, `-fsanitize=...` in
 CFLAGS builds for a sanitizer, which wants the unchecked libc calls, hence no _FORTIFY_SOURCE.
 
+With KVCY_BUILD_STRICT=1 the build fails if Cython has a word to say: a warning, or a performance hint, each of which is
+a hidden trip to the GIL.
+
 The modules are built on all processors, or on KVCY_BUILD_JOBS of them. Where CYTHON_CACHE_DIR is set, C that Cython
 has made before from the same sources is taken from there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 OPTIMISE = ["-O3"]  # unless CFLAGS chooses a level
 HARDEN = [
@@ -74,6 +82,20 @@ def build_jobs() -> int:
     return int(os.environ.get("KVCY_BUILD_JOBS", "0")) or os.cpu_count() or 1
 
 
+@contextlib.contextmanager
+def standard_error_into(file: BinaryIO) -> Iterator[None]:
+    """Lets what this process and those it starts write to standard error go to `file`."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(before, 2)
+        os.close(before)
+
+
 class BuildExt(build_ext):  # type: ignore[misc]  # setuptools has no types of its own
     """setuptools' `build_ext` with the project's flags on every extension."""
 
@@ -90,13 +112,25 @@ class BuildExt(build_ext):  # type: ignore[misc]  # setuptools has no types of i
         super().build_extensions()
 
     def make_c_sources(self) -> None:
-        """Run Cython first, in processes of its own; the compilers can then run from threads."""
+        """Run Cython first, in processes of its own; the compilers can then run from threads.
+
+        Raises CompileError when Cython has said something and the build is strict.
+        """
         from Cython.Build import cythonize
 
         cached = bool(os.environ.get("CYTHON_CACHE_DIR"))
-        made = cythonize(  # type: ignore[no-untyped-call]
-            self.extensions, nthreads=build_jobs(), force=self.force, cache=cached
-        )
+        with tempfile.TemporaryFile() as file:
+            try:
+                with standard_error_into(file):
+                    made = cythonize(  # type: ignore[no-untyped-call]
+                        self.extensions, nthreads=build_jobs(), force=self.force, cache=cached
+                    )
+            finally:
+                file.seek(0)
+                said = file.read().decode(errors="replace")
+                sys.stderr.write(said)
+        if said and os.environ.get("KVCY_BUILD_STRICT", "0") != "0":
+            raise CompileError("Cython has something to say, and the build is strict (KVCY_BUILD_STRICT)")
         sources = {generated.name: generated.sources for generated in made}
         for extension in self.extensions:
             extension.sources = sources[extension.name]

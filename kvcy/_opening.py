@@ -40,9 +40,9 @@ def open_data(
         return store, Persistence(store, None, manifest), LoadReport()
     directory = Directory(path)
     try:
-        manifest = directory.read_manifest()
-        if manifest is None:
-            manifest = Manifest.drawn(shards)
+        found = directory.read_manifest()
+        manifest = Manifest.drawn(shards) if found is None else found
+        if found is None:
             directory.write_manifest(manifest)
         store = Store(shards=manifest.shards, database=database, hash_key=manifest.hash_key)
         persistence = Persistence(store, directory, manifest)

@@ -1,23 +1,18 @@
-"""What a machine can judge about the sources: linters, types, compiler warnings, sizes, and the table of modules."""
+"""What a machine can judge about the sources: linters, types, sizes, and the table of modules."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from build_support.flags import WARN, accepted
-from source_tree import PACKAGE, ROOT, cython_imports, module_name, source_files
+from source_tree import PACKAGE, ROOT, module_name, source_files
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,8 +26,6 @@ FUNCTION_LINES_MAX = 70
 # Files that are over the limit for a reason, with their own limit.
 LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}
-
-Compilations = dict[Path, Future[str]]
 
 CYTHON = source_files(".pyx")
 EVERY_CYTHON = CYTHON + source_files(".pyx", under=ROOT / "tests" / "probes")
@@ -133,63 +126,6 @@ def cython_functions(path: Path) -> Iterator[tuple[str, int]]:
             inside += text.count("(") - text.count(")") if inside > 0 else 0
             end = number if text.strip() else end
         yield match[2], end - start + 1
-
-
-def cython_depends(path: Path) -> list[Path]:
-    """The files that decide what C is made of `path`: itself, the .pxd files it reaches, and the compiler's flags."""
-    found = {path, ROOT / "build_support" / "flags.py"}
-    waiting = [path, path.with_suffix(".pxd")]
-    while waiting:
-        file = waiting.pop()
-        if file.is_file() and file.is_relative_to(ROOT):
-            found.add(file)
-            targets = [ROOT.joinpath(*each.target.split(".")).with_suffix(".pxd") for each in cython_imports(file)]
-            waiting += [target for target in targets if target not in found]
-    return sorted(found)
-
-
-def complaints(path: Path, directory: Path, seen_dir: Path) -> str:
-    """What Cython and then the C compiler say about `path`. A source that drew nothing is remembered by its content."""
-    content = b"".join(file.read_bytes() for file in cython_depends(path)) + sys.version.encode()
-    seen = seen_dir / hashlib.sha256(content).hexdigest()
-    if seen.exists():
-        return ""
-    generated = str(directory / f"{module_name(path)}.c")
-    compiler = shutil.which("cc") or "cc"
-    # What only an optimising compiler sees is fatal where wheels are built (.ci/flavour wheel).
-    base = [compiler, "-fsyntax-only", "-fPIC", "-DNDEBUG", f"-I{sysconfig.get_path('include')}"]
-    said = ""
-    for command in (
-        [sys.executable, "-m", "cython", "-3", "-I", str(ROOT), "-o", generated, str(path)],
-        [*base, *accepted(base, WARN), generated],
-    ):
-        result = subprocess.run(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
-        said += result.stdout
-        if result.returncode != 0:
-            return said + f"exit status {result.returncode}"
-    if not said:
-        seen.touch()
-    return said
-
-
-@pytest.fixture(scope="session")
-def compilations(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compilations]:
-    """The compilations that the selected tests want, all started, two or more at a time."""
-    directory = tmp_path_factory.mktemp("cython")
-    cache = getattr(request.config, "cache", None)  # not there with -p no:cacheprovider
-    seen_dir = cache.mkdir("cython") if cache else directory
-    wanted = [item.callspec.params.get("path") for item in request.session.items if hasattr(item, "callspec")]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield {path: pool.submit(complaints, path, directory, seen_dir) for path in wanted if path in CYTHON}
-        pool.shutdown(cancel_futures=True)
-
-
-@pytest.mark.parametrize("path", CYTHON, ids=relative)
-def test_compiles_without_a_word(path: Path, compilations: Compilations) -> None:
-    """No Cython warning, no performance hint (each is a hidden trip to the GIL), no warning of the C compiler."""
-    assert compilations[path].result() == ""
 
 
 def test_the_package_is_there() -> None:
