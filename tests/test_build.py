@@ -13,7 +13,8 @@ from source_tree import ROOT
 
 DIRECTIVES = "# cython: language_level=3\n"
 QUIET = DIRECTIVES + "cdef int twice(int number) noexcept nogil:\n    return 2 * number\n\nprint(twice(1))\n"
-HINTED = QUIET + "\ncdef void nothing() nogil:\n    pass\n\nwith nogil:\n    nothing()\n"  # asks for the GIL after each call, to look for an exception
+# Asks for the GIL after each call, to look for an exception.
+HINTED = QUIET + "\ncdef void nothing() nogil:\n    pass\n\nwith nogil:\n    nothing()\n"
 WARNED = QUIET + "\ncdef class Twice:\n    def __cinit__(self):\n        cdef int unused\n        print(unused)\n"
 
 BUILD = """
