@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """What a thread of the embedded store has to do with the log: see the .pxd."""
 from kvcy.commands.admission cimport admission_write_error
-from kvcy.engine.log cimport LOG_ALWAYS, Log, log_durable, log_error, log_kick, log_wait
-from kvcy.engine.platform cimport likely, load_relaxed_u32, unlikely
+from kvcy.engine.log cimport Log, log_durable, log_error, log_holds_back, log_kick, log_wait
+from kvcy.engine.platform cimport likely, unlikely
 
 import os
 
@@ -22,7 +22,7 @@ cdef int wait_log(Keyspace* keyspace, uint64_t position) except -1:
     if likely(log == NULL):
         return 0
     log_kick(log)
-    if load_relaxed_u32(&log.policy) == LOG_ALWAYS and position > log_durable(log):
+    if unlikely(position > log_durable(log)) and log_holds_back(log):
         with nogil:
             durable = log_wait(log, position)
     if not durable:

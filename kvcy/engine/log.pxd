@@ -12,12 +12,14 @@ the next one that is kicked, or when the ring is half full, or within LOG_SLEEP_
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from kvcy.engine.clock cimport monotonic_ns
 from kvcy.engine.futex cimport load_ordered_u32, load_ordered_u64
-from kvcy.engine.platform cimport unlikely
+from kvcy.engine.platform cimport load_relaxed_u32, unlikely
 
 cdef enum:
     LOG_SUBSCRIBERS_MAX = 160
     LOG_RING_BYTES = 1 << 22            # the default
+    LOG_UNSYNCED_NS_MAX = 1000000000    # everysec: how old an unsynced change may become before writers wait
 
 cdef enum LogPolicy:                    # appendfsync
     LOG_ALWAYS = 0
@@ -103,6 +105,8 @@ cdef struct Log:
     uint64_t boundary                   # the end of the last record that is in the files as a whole
     uint64_t synced                     # `written` when the last sync that succeeded began
     uint64_t sync_began_ns              # the last sync
+    uint64_t covered                    # records that it made durable, since the log was opened
+    uint64_t crowd                      # records it made durable, and those that had come by its end: see gather
     uint64_t prepared_ns                # when the flusher last tried to make a segment
     bint wrote                          # in the last step
     uint64_t writes                     # atomic, as those that follow
@@ -165,3 +169,14 @@ cdef inline int log_error(const Log* log) noexcept nogil:
 cdef inline uint64_t log_unsynced_since_ns(const Log* log) noexcept nogil:
     """When (monotonic clock) the oldest byte that is not durable came to the flusher; 0: there is none."""
     return load_ordered_u64(&log.unsynced_since_ns)
+
+
+cdef inline bint log_holds_back(const Log* log) noexcept nogil:
+    """Whether what may depend on the log has to wait for it: always, or while a sync that is due every second is
+    overdue."""
+    cdef uint32_t policy = load_relaxed_u32(&log.policy)
+    cdef uint64_t since_ns
+    if policy != LOG_EVERYSEC:
+        return policy == LOG_ALWAYS
+    since_ns = log_unsynced_since_ns(log)
+    return since_ns != 0 and monotonic_ns() > since_ns + LOG_UNSYNCED_NS_MAX

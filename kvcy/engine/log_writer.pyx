@@ -280,6 +280,7 @@ cdef uint64_t next_turn(Log* log, uint64_t now_ns) noexcept nogil:
 cdef uint64_t log_flush_step(Log* log) noexcept nogil:
     cdef uint64_t now_ns = log.now_ns()
     # Before `filled`: what lies between is no whole record yet.
+    cdef uint64_t records = load_relaxed_u64(&log.records)
     cdef uint64_t complete = load_ordered_u64(&log.appended)
     cdef uint64_t filled = load_ordered_u64(&log.filled)
     cdef int answer
@@ -307,6 +308,8 @@ cdef uint64_t log_flush_step(Log* log) noexcept nogil:
         if answer < 0:
             log_break(log, -answer)
             return 0
+        log.crowd = load_relaxed_u64(&log.records) - log.covered
+        log.covered = records
         log_publish(log, log.boundary)
         note_age(log, now_ns)
     prepare_in_time(log, now_ns)
@@ -337,6 +340,28 @@ cdef void sleep(Log* log, uint32_t kind, uint64_t ns) noexcept nogil:
     store_ordered_u32(&log.sleeping, AWAKE)
 
 
+cdef bint crowd_is_expected(const Log* log, uint64_t waited_ns) noexcept nogil:
+    """Whether to wait for more records before the next sync, having waited so long already.
+
+    Under `always`, those who got their replies after the last sync come back soon, and those who came meanwhile wait
+    already: together they were `crowd`. A sync for all of them serves more than one for each half, if the waiting takes
+    less than half as long as a sync does. Who waits alone is served at once.
+    """
+    cdef uint64_t pending = load_relaxed_u64(&log.records) - log.covered
+    return 0 < pending < log.crowd and waited_ns < load_relaxed_u64(&log.sync_last_us) * 500
+
+
+cdef void gather(Log* log) noexcept nogil:
+    """Lets those who are expected come before the next sync."""
+    cdef uint64_t began_ns, nap_ns
+    if load_ordered_u32(&log.policy) != LOG_ALWAYS or log.state != LOG_WORKING or not crowd_is_expected(log, 0):
+        return
+    nap_ns = max(load_relaxed_u64(&log.sync_last_us) * 1000 // 16, <uint64_t> LOG_NAP_NS)
+    began_ns = log.now_ns()
+    while crowd_is_expected(log, log.now_ns() - began_ns) and not load_ordered_u32(&log.stopping):
+        futex_wait(&log.stopping, 0, <int64_t> nap_ns)
+
+
 cdef bint finished(Log* log) noexcept nogil:
     """After log_stop: whether there is nothing left that could be done."""
     if log.state != LOG_WORKING:
@@ -347,6 +372,7 @@ cdef bint finished(Log* log) noexcept nogil:
 cdef void log_flush_run(Log* log) noexcept nogil:
     cdef uint64_t ns
     while True:
+        gather(log)
         ns = log_flush_step(log)
         if load_ordered_u32(&log.stopping):
             if finished(log):

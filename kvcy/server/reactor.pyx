@@ -18,7 +18,7 @@ from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
-from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport close
 from kvcy._core cimport Store
 from kvcy.commands.clients cimport clients_add, clients_set_text
@@ -27,7 +27,7 @@ from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport session_free, session_new
 from kvcy.commands.types cimport Session
 from kvcy.engine.log cimport (
-    LOG_ALWAYS, LOG_EVERYSEC, Log, log_appended, log_kick, log_subscribe, log_unsubscribe, log_unsynced_since_ns)
+    log_appended, log_holds_back, log_kick, log_subscribe, log_unsubscribe)
 from kvcy.engine.platform cimport (
     add_relaxed_u64, likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64,
 )
@@ -53,7 +53,6 @@ cdef enum:
     SWEEP_MS = 1000                      # a sweep over all connections begins so often
     SWEEP_CONNECTIONS_MAX = 512          # looked at in one turn
     UNKICKED_US_MAX = 300                # how long what was logged may wait for more to come
-    UNSYNCED_NS_MAX = 1000000000         # appendfsync everysec: how old an unsynced change may become
 
 UNANSWERED = b"-ERR internal error: the command was not answered\r\n"
 
@@ -67,21 +66,8 @@ cdef void read_clock(Loop* loop) noexcept nogil:
     loop.executor.now_ms = loop.executor.now_us // 1000
 
 
-cdef void look_at_log(Loop* loop) noexcept nogil:
-    """Whether replies have to wait for the log: always, or while a sync that is due every second is overdue."""
-    cdef const Log* log = loop.executor.keyspace.log
-    cdef uint64_t since_ns
-    cdef timespec now
-    loop.gating = False
-    if loop.subscriber == NULL:
-        return
-    if load_relaxed_u32(&log.policy) == LOG_ALWAYS:
-        loop.gating = True
-    elif load_relaxed_u32(&log.policy) == LOG_EVERYSEC:
-        since_ns = log_unsynced_since_ns(log)
-        if since_ns:
-            clock_gettime(CLOCK_MONOTONIC, &now)
-            loop.gating = <uint64_t>now.tv_sec * 1000000000 + <uint64_t>now.tv_nsec > since_ns + UNSYNCED_NS_MAX
+cdef inline void look_at_log(Loop* loop) noexcept nogil:
+    loop.gating = loop.subscriber != NULL and log_holds_back(loop.executor.keyspace.log)
 
 
 cdef void kick_log(Loop* loop, bint idle) noexcept nogil:

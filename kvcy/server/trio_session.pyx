@@ -23,7 +23,7 @@ from kvcy.commands.types cimport (
     SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, SESSION_TRIO, SESSION_UNIX, Executor,
     Session,
 )
-from kvcy.engine.log cimport LOG_ALWAYS, Log, log_durable, log_kick, log_wait
+from kvcy.engine.log cimport Log, log_durable, log_holds_back, log_kick, log_wait
 from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64
 from kvcy.protocol.parser cimport parser_memory_bytes
 from kvcy.protocol.writer cimport writer_close, writer_init
@@ -239,7 +239,7 @@ cdef class TrioSession:
     def held_until(self) -> int:
         """The position that the log must have made durable before the output may be sent; 0: it may."""
         cdef const Log* log = self.shared.store.keyspace.log
-        if log == NULL or load_relaxed_u32(&log.policy) != LOG_ALWAYS or self.gate <= log_durable(log):
+        if log == NULL or self.gate <= log_durable(log) or not log_holds_back(log):
             return 0
         return self.gate
 

@@ -17,7 +17,7 @@ from kvcy.engine.log_reader cimport (
 )
 from kvcy.engine.log_segment cimport segments_remove_before
 from kvcy.engine.log_writer cimport (
-    LogOptions, log_close, log_flush_run, log_flush_step, log_open, log_prepare_run, log_stop,
+    LogOptions, crowd_is_expected, log_close, log_flush_run, log_flush_step, log_open, log_prepare_run, log_stop,
 )
 from kvcy.engine.platform cimport load_relaxed_u64, store_relaxed_u64
 
@@ -122,6 +122,9 @@ cdef class Writer:
         with nogil:
             ns = log_flush_step(self.log)
         return ns
+
+    def crowd_is_expected(self, uint64_t waited_ns) -> bool:
+        return crowd_is_expected(self.log, waited_ns)
 
     def run(self) -> None:
         with nogil:
