@@ -4,15 +4,18 @@
 The rules, and what each fault means: docs/durability.md, "Start". Nothing in the directory is changed but for files
 that were never finished, which are removed.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
 
 from kvcy._conversions cimport clock_ms
 from kvcy._core cimport Store
 from kvcy.engine.coverage cimport Coverage
 from kvcy.engine.log_reader cimport (
-    LOG_DAMAGED, LOG_FAILED, LOG_RECORD, LOG_TORN, LogReader, reader_close, reader_next, reader_open)
-from kvcy.engine.replay cimport (
-    REPLAY_NO_MEMORY, REPLAYED, Replay, ReplayStatus, replay_init, replay_reason, replay_record)
+    LOG_DAMAGED, LOG_FAILED, LOG_TORN, LogReader, reader_close, reader_data_end, reader_open)
+from kvcy.engine.platform cimport add_relaxed_u32, load_relaxed_u64, store_relaxed_u32
+from kvcy.engine.replay cimport REPLAY_NO_MEMORY, REPLAYED, replay_reason
+from kvcy.engine.replay_stream cimport (
+    STREAM_WORKERS_MAX, ReplayStream, stream_close, stream_init, stream_read, stream_work)
 from kvcy.engine.snapshot_load cimport SnapshotFile, snapshot_close, snapshot_load, snapshot_open
 
 import os
@@ -21,6 +24,12 @@ from dataclasses import dataclass
 
 from kvcy.engine.directory import segment_name, snapshot_name
 from kvcy.errors import DamagedError, DirectoryError
+
+NO_MEMORY = "no memory to replay the log"
+
+
+class LoadStopped(Exception):
+    """Loading was stopped before its end: the store holds a part of the data."""
 
 
 @dataclass
@@ -55,19 +64,32 @@ cdef class Loader:
         store: made with the manifest's hash key and shards, empty, used by nobody else until load() is done.
         directory: a Directory (engine/directory.py), locked.
         manifest: its manifest.
+        threads: how many to load with; None: as many as there are processors for this process.
     """
     cdef Store store
-    cdef SnapshotFile* loading       # while load() has threads do it
+    cdef SnapshotFile* loading       # while threads load it
+    cdef ReplayStream* stream        # while threads replay the log
+    cdef uint32_t threads
+    cdef bint stopping
+    cdef uint64_t snapshot_bytes
+    cdef uint64_t snapshot_done
+    cdef uint64_t log_begin
+    cdef uint64_t log_bytes
+    cdef uint64_t log_done
     cdef object directory
     cdef object manifest
     cdef str path
 
-    def __cinit__(self, Store store not None, directory, manifest):
+    def __cinit__(self, Store store not None, directory, manifest, threads=None):
         self.store = store
         self.directory = directory
         self.manifest = manifest
         self.path = directory.path
         self.loading = NULL
+        self.stream = NULL
+        if threads is None:
+            threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.threads = threads
 
     def load(self) -> LoadReport:
         """Loads the newest snapshot and replays the log behind it.
@@ -76,6 +98,7 @@ cdef class Loader:
             DamagedError: a file is damaged; the message names it, the place in it and the log's position.
             DirectoryError: the files could not be read.
             MemoryError: there is no memory for what they hold.
+            LoadStopped: stop() was called.
         """
         cdef SnapshotFile snapshot
         cdef uint64_t position = 0
@@ -91,11 +114,15 @@ cdef class Loader:
         try:
             loaded = self.open_snapshot(&snapshot, file)
             if loaded:
+                self.snapshot_bytes = snapshot.file_bytes
                 self.loading = &snapshot
-                threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-                with ThreadPoolExecutor(threads) as pool:
-                    loaded = all([part.result() for part in [pool.submit(self.load_shards) for _ in range(threads)]])
+                with ThreadPoolExecutor(self.threads) as pool:
+                    parts = [pool.submit(self.load_shards) for _ in range(self.threads)]
+                    loaded = all([part.result() for part in parts])
                 self.loading = NULL
+                self.snapshot_done = snapshot.file_bytes
+            if self.stopping:
+                raise LoadStopped
             if not loaded:
                 self.refuse_snapshot(&snapshot, report.snapshot)
             report.keys = snapshot.keys
@@ -142,30 +169,74 @@ cdef class Loader:
         cdef int directory = self.directory.file
         cdef uint64_t segment_bytes = self.manifest.segment_bytes
         cdef int error = 0
-        cdef uint64_t records = 0
-        cdef Replay replay
-        cdef ReplayStatus status = REPLAYED
         cdef LogReader* reader = reader_open(directory, name, segment_bytes, position, &error)
-        if reader == NULL:
-            raise DirectoryError(f"the log in {self.path} could not be read: {os.strerror(error)}")
+        cdef ReplayStream* stream = <ReplayStream*> malloc(sizeof(ReplayStream))
         try:
-            with nogil:
-                replay_init(&replay, self.store.keyspace, <const Coverage*> coverage, 0, 1, clock_ms())
-                while status == REPLAYED and reader_next(reader) == LOG_RECORD:
-                    status = replay_record(&replay, reader.record.operations, reader.record.size,
-                                           reader.record.position)
-                    records += 1
-            if status == REPLAY_NO_MEMORY:
-                raise MemoryError("no memory to replay the log")
-            if status != REPLAYED:
-                raise DamagedError(f"{self.path}: the log's record at position {reader.record.position} cannot be "
-                                   f"applied: {replay_reason(status).decode()}")
+            if reader == NULL:
+                raise DirectoryError(f"the log in {self.path} could not be read: {os.strerror(error)}")
+            if stream == NULL:
+                raise MemoryError(NO_MEMORY)
+            self.run_stream(stream, reader, <const Coverage*> coverage)
             self.judge(reader, report)
-            report.records = records
+            report.records = stream.records
             report.durable = reader.durable
             return reader.verdict.position
         finally:
-            reader_close(reader)
+            if reader != NULL:
+                reader_close(reader)
+            free(stream)
+
+    cdef int run_stream(self, ReplayStream* stream, LogReader* reader, const Coverage* coverage) except -1:
+        """Replays with a thread for each processor, or alone on a single one."""
+        cdef uint32_t workers = min(self.threads, <uint32_t> STREAM_WORKERS_MAX) if self.threads > 1 else 0
+        cdef bint ready = stream_init(stream, self.store.keyspace, coverage, workers, clock_ms())
+        self.log_begin = reader.position
+        self.log_bytes = reader_data_end(reader) - reader.position
+        self.stream = stream
+        try:
+            if ready:
+                with ThreadPoolExecutor(max(workers, 1)) as pool:
+                    parts = [pool.submit(self.replay_shards, part) for part in range(workers)]
+                    with nogil:
+                        stream_read(stream, reader)
+                    for part in parts:
+                        part.result()
+        finally:
+            self.stream = NULL
+            stream_close(stream)
+        self.log_bytes = self.log_done = reader.position - self.log_begin
+        if self.stopping:
+            raise LoadStopped
+        if not ready or stream.status == REPLAY_NO_MEMORY:
+            raise MemoryError(NO_MEMORY)
+        if stream.status != REPLAYED:
+            raise DamagedError(f"{self.path}: the log's record at position {stream.fault_position} cannot be "
+                               f"applied: {replay_reason(stream.status).decode()}")
+        return 0
+
+    def replay_shards(self, uint32_t part) -> None:
+        """One thread's share of replaying the log."""
+        with nogil:
+            stream_work(self.stream, part)
+
+    # --- from other threads, while load() runs
+
+    def stop(self) -> None:
+        """Lets load() raise LoadStopped soon."""
+        self.stopping = True
+        if self.stream != NULL:
+            store_relaxed_u32(&self.stream.stop, 1)
+        if self.loading != NULL:
+            add_relaxed_u32(&self.loading.failed, 1)
+
+    def progress(self) -> tuple[int, int]:
+        """Bytes that were loaded, and bytes there are to load."""
+        cdef uint64_t done = self.snapshot_done + self.log_done
+        if self.loading != NULL:
+            done = load_relaxed_u64(&self.loading.loaded_bytes)
+        if self.stream != NULL and load_relaxed_u64(&self.stream.position) > self.log_begin:
+            done += load_relaxed_u64(&self.stream.position) - self.log_begin
+        return done, self.snapshot_bytes + self.log_bytes
 
     cdef int judge(self, LogReader* reader, object report) except -1:
         where = (f"{self.path}/{segment_name(reader.verdict.segment)}, offset {reader.verdict.offset}, "

@@ -64,4 +64,6 @@ cdef struct LogReader:
 cdef LogReader* reader_open(
     int directory, const unsigned char* history, uint64_t segment_bytes, uint64_t position, int* error) noexcept nogil
 cdef LogFound reader_next(LogReader* reader) noexcept nogil
+# Behind which there is nothing but zeros, as far as that was told without reading: the records end before it.
+cdef uint64_t reader_data_end(const LogReader* reader) noexcept nogil
 cdef void reader_close(LogReader* reader) noexcept nogil

@@ -367,6 +367,17 @@ cdef LogReader* reader_open(
     return reader
 
 
+cdef uint64_t reader_data_end(const LogReader* reader) noexcept nogil:
+    cdef uint64_t end = reader.limit
+    cdef uint64_t number
+    while end > reader.position:
+        number = (end - 1) // reader.segment_bytes
+        if hole_of(reader, number) > number * reader.segment_bytes:
+            return hole_of(reader, number)
+        end = number * reader.segment_bytes
+    return reader.position
+
+
 cdef void reader_close(LogReader* reader) noexcept nogil:
     if reader.file >= 0:
         file_close(reader.file)

@@ -11,11 +11,11 @@ from kvcy.engine.coverage cimport coverage_is_new, coverage_is_new_shard
 from kvcy.engine.entry cimport TYPE_STRING
 from kvcy.engine.keyspace cimport keyspace_delete, keyspace_expire_at, keyspace_restore, keyspace_splice
 from kvcy.engine.operations cimport (
-    DECODED_END, DECODED_ONE, OPERATION_DATABASE_ALL, OPERATION_DELETE, OPERATION_EXPIRE, OPERATION_FLUSH,
-    OPERATION_PUT, OPERATION_SPLICE, OPERATION_SWAP, Decoded, operation_next)
+    DECODED_END, DECODED_MALFORMED, DECODED_ONE, OPERATION_DATABASE_ALL, OPERATION_EXPIRE,
+    OPERATION_FLUSH, OPERATION_PUT, OPERATION_SPLICE, OPERATION_SWAP, Decoded, operation_next)
 from kvcy.engine.partition cimport EntryPlan
 from kvcy.engine.platform cimport invariant
-from kvcy.engine.shards cimport Key, keyspace_key
+from kvcy.engine.shards cimport Key, keyspace_key, keyspace_prefetch_entry, keyspace_prefetch_slot
 from kvcy.engine.status cimport NO_MEMORY, OK, Status
 from kvcy.engine.whole cimport shard_flush, shard_swap
 
@@ -55,26 +55,52 @@ cdef ReplayStatus apply_splice(Replay* replay, const Operation* operation, const
     return REPLAYED if keyspace_splice(&replay.access, key, operation.offset, bytes, &size) == OK else REPLAY_NO_MEMORY
 
 
-cdef ReplayStatus apply_to_key(Replay* replay, const Operation* operation, uint64_t position) noexcept nogil:
-    cdef Key key = keyspace_key(replay.access.keyspace, operation.key, operation.key_size)
+cdef ReplayStatus apply_to_key(Replay* replay, const Operation* operation, const Key* key) noexcept nogil:
     cdef Status status = OK
+    replay.access.database = operation.database
+    if operation.kind == OPERATION_PUT:
+        return apply_put(replay, operation, key)
+    if operation.kind == OPERATION_SPLICE:
+        return apply_splice(replay, operation, key)
+    if operation.kind == OPERATION_EXPIRE:
+        status = keyspace_expire_at(&replay.access, key, operation.expire_ms)
+    else:
+        keyspace_delete(&replay.access, key)
+    return REPLAY_NO_MEMORY if status == NO_MEMORY else REPLAYED
+
+
+cdef ReplayStatus replay_settle(Replay* replay) noexcept nogil:
+    cdef ReplayPending* pending
+    cdef ReplayStatus status
+    cdef uint32_t i
+    for i in range(replay.waiting):
+        pending = &replay.pending[i]
+        keyspace_prefetch_entry(replay.access.keyspace, pending.operation.database, &pending.key)
+    for i in range(replay.waiting):
+        pending = &replay.pending[i]
+        status = apply_to_key(replay, &pending.operation, &pending.key)
+        if status != REPLAYED:
+            replay.fault_position = pending.position
+            return status
+    replay.waiting = 0
+    return REPLAYED
+
+
+cdef ReplayStatus put_off(Replay* replay, ReplayPending* pending) noexcept nogil:
+    """Takes the operation that lies in the next place of the window, if it is in this part and new."""
+    cdef Key* key = &pending.key
+    cdef int database = pending.operation.database
+    key[0] = keyspace_key(replay.access.keyspace, pending.operation.key, pending.operation.key_size)
     if replay.parts > 1 and key.shard % replay.parts != replay.part:
         return REPLAYED
     if replay.coverage != NULL and \
-            not coverage_is_new(replay.coverage, position, key.shard, operation.database, key.bits):
+            not coverage_is_new(replay.coverage, pending.position, key.shard, database, key.bits):
         replay.covered += 1
         return REPLAYED
     replay.applied += 1
-    replay.access.database = operation.database
-    if operation.kind == OPERATION_PUT:
-        return apply_put(replay, operation, &key)
-    if operation.kind == OPERATION_SPLICE:
-        return apply_splice(replay, operation, &key)
-    if operation.kind == OPERATION_EXPIRE:
-        status = keyspace_expire_at(&replay.access, &key, operation.expire_ms)
-    else:
-        keyspace_delete(&replay.access, &key)
-    return REPLAY_NO_MEMORY if status == NO_MEMORY else REPLAYED
+    keyspace_prefetch_slot(replay.access.keyspace, database, key)
+    replay.waiting += 1
+    return replay_settle(replay) if replay.waiting == REPLAY_WINDOW else REPLAYED
 
 
 cdef void apply_to_shards(Replay* replay, const Operation* operation, uint64_t position) noexcept nogil:
@@ -90,29 +116,29 @@ cdef void apply_to_shards(Replay* replay, const Operation* operation, uint64_t p
     replay.applied += replay.part == 0
 
 
-cdef ReplayStatus replay_apply(Replay* replay, const Operation* operation, uint64_t position) noexcept nogil:
-    if operation.kind == OPERATION_FLUSH or operation.kind == OPERATION_SWAP:
-        apply_to_shards(replay, operation, position)
-        return REPLAYED
-    invariant(operation.kind == OPERATION_PUT or operation.kind == OPERATION_DELETE or
-              operation.kind == OPERATION_EXPIRE or operation.kind == OPERATION_SPLICE)
-    return apply_to_key(replay, operation, position)
-
-
 cdef ReplayStatus replay_record(Replay* replay, const char* operations, size_t size, uint64_t position) noexcept nogil:
     cdef const char* at = operations
     cdef const char* end = operations + size
-    cdef Operation operation
+    cdef ReplayPending* pending = &replay.pending[replay.waiting]
     cdef ReplayStatus status
-    cdef Decoded decoded = operation_next(&at, end, &operation)
+    cdef Decoded decoded = operation_next(&at, end, &pending.operation)
     if decoded == DECODED_END:
-        return REPLAY_MALFORMED          # no record is empty
+        decoded = DECODED_MALFORMED          # no record is empty
     while decoded == DECODED_ONE:
-        status = replay_apply(replay, &operation, position)
+        pending.position = position
+        if pending.operation.kind == OPERATION_FLUSH or pending.operation.kind == OPERATION_SWAP:
+            status = replay_settle(replay)
+            apply_to_shards(replay, &pending.operation, position)
+        else:
+            status = put_off(replay, pending)
         if status != REPLAYED:
             return status
-        decoded = operation_next(&at, end, &operation)
-    return REPLAYED if decoded == DECODED_END else REPLAY_MALFORMED
+        pending = &replay.pending[replay.waiting]
+        decoded = operation_next(&at, end, &pending.operation)
+    if decoded == DECODED_END:
+        return REPLAYED
+    replay.fault_position = position
+    return REPLAY_MALFORMED
 
 
 cdef const char* replay_reason(ReplayStatus status) noexcept nogil:

@@ -18,7 +18,8 @@ from kvcy.engine.operations cimport (
     OpBuffer, ops_delete, ops_expire, ops_flush, ops_free, ops_put, ops_reserve, ops_splice, ops_swap)
 from kvcy.engine.platform cimport add_relaxed_u32, load_relaxed_u32, store_relaxed_u32
 from kvcy.engine.replay cimport (
-    REPLAYED, Replay, ReplayStatus, replay_clock, replay_init, replay_reason, replay_record)
+    REPLAYED, Replay, ReplayStatus, replay_clock, replay_init, replay_reason, replay_record,
+    replay_settle)
 from kvcy.engine.rwlock cimport back_off
 from kvcy.engine.shards cimport (
     Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_new, shard_lock, shard_unlock, shards_add_all,
@@ -160,6 +161,7 @@ cdef class Durable:
         cdef ReplayStatus status
         cdef bytes data
         applied = covered = 0
+        records = list(records)          # the bytes must stay until they are settled
         for part in range(parts):
             replay_init(&replay, self.keyspace, NULL if loaded is None else &loaded.snapshot.coverage, part, parts,
                         1_000_000)
@@ -167,6 +169,9 @@ cdef class Durable:
                 status = replay_record(&replay, data, len(data), position)
                 if status != REPLAYED:
                     raise Refused(replay_reason(status).decode())
+            status = replay_settle(&replay)
+            if status != REPLAYED:
+                raise Refused(replay_reason(status).decode())
             applied += replay.applied
             covered += replay.covered
         return applied, covered
