@@ -30,6 +30,9 @@ from kvcy.engine.log_format cimport SEGMENT_HEADER_BYTES, place_in_file
 from kvcy.engine.log_segment cimport history_seed, segment_make, segment_open, segments_remove_from
 from kvcy.engine.platform cimport invariant, load_relaxed_u64, store_relaxed_u64
 
+cdef enum:
+    LOG_VAIN_MAX = 6
+
 
 # --- opening
 
@@ -352,14 +355,20 @@ cdef bint crowd_is_expected(const Log* log, uint64_t waited_ns) noexcept nogil:
 
 
 cdef void gather(Log* log) noexcept nogil:
-    """Lets those who are expected come before the next sync."""
+    """Lets those who are expected come before the next sync; not so often where they do not."""
     cdef uint64_t began_ns, nap_ns
     if load_ordered_u32(&log.policy) != LOG_ALWAYS or log.state != LOG_WORKING or not crowd_is_expected(log, 0):
+        return
+    if log.hasty != 0:
+        log.hasty -= 1
         return
     nap_ns = max(load_relaxed_u64(&log.sync_last_us) * 1000 // 16, <uint64_t> LOG_NAP_NS)
     began_ns = log.now_ns()
     while crowd_is_expected(log, log.now_ns() - began_ns) and not load_ordered_u32(&log.stopping):
         futex_wait(&log.stopping, 0, <int64_t> nap_ns)
+    log.vain = min(log.vain + 1, <uint32_t> LOG_VAIN_MAX) if crowd_is_expected(log, 0) else 0
+    if log.vain != 0:
+        log.hasty = <uint32_t> 1 << log.vain
 
 
 cdef bint finished(Log* log) noexcept nogil:
