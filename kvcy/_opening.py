@@ -35,9 +35,9 @@ def open_data(
         MemoryError: there is no memory for what it holds.
     """
     if policy is None and not holds_data(path):
-        manifest = Manifest.drawn(shards)
-        store = Store(shards=shards, database=database, hash_key=manifest.hash_key)
-        return store, Persistence(store, None, manifest), LoadReport()
+        drawn = Manifest.drawn(shards)
+        store = Store(shards=shards, database=database, hash_key=drawn.hash_key)
+        return store, Persistence(store, None, drawn), LoadReport()
     directory = Directory(path)
     try:
         found = directory.read_manifest()

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint64_t
 
 from kvcy._core cimport Store
+from kvcy.engine.fork cimport ForkedSave, ForkResult
 from kvcy.engine.log cimport Log
 from kvcy.engine.snapshot cimport SnapshotPlan, SnapshotProgress, SnapshotWriter
 
@@ -16,6 +17,15 @@ cdef class Snapshots:
     cdef public uint64_t position    # where the log continues the newest snapshot; 0: there is none, as a rule
     cdef public uint64_t bytes       # its size
 
+    cdef int plan_for(self, SnapshotPlan* plan) except -1
     cdef int write(self, SnapshotWriter* writer, SnapshotPlan* plan, int file) noexcept nogil
     cdef str publish(self, SnapshotPlan* plan, str new)
     cdef int remove_needless(self, list older, uint64_t position) except -1
+
+cdef class ForkedSnapshot:
+    cdef ForkedSave save             # not a child's any more when its pid is 0
+    cdef ForkResult result
+    cdef SnapshotPlan plan
+    cdef bytes received              # of the result
+    cdef Snapshots snapshots
+    cdef readonly str new            # the file's name, until it gets its own

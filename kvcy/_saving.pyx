@@ -6,6 +6,8 @@
                      written, as Redis blocks in SAVE: reading goes on, changes wait. This breaks the rule that who
                      holds a shard's lock does nothing slow; it waits for the disk alone, so nothing can lock up.
 
+    by a child       the image is of the moment of the fork, with a log or without (engine/fork.pxd)
+
 A snapshot takes its name when it is on disk and the log is durable up to the last change in it; then, and only then,
 older snapshots and the segments before it go. Without a log its position is where the log ended, so a log that is begun
 later goes on from there.
@@ -15,6 +17,7 @@ from libc.string cimport memcpy, memset
 
 from kvcy._conversions cimport clock_ms
 from kvcy._core cimport Store
+from kvcy.engine.fork cimport ForkResult, fork_possible, snapshot_fork, snapshot_fork_close
 from kvcy.engine.log cimport log_appended, log_error, log_kick, log_wait
 from kvcy.engine.log_segment cimport segments_remove_before
 from kvcy.engine.platform cimport store_relaxed_u32
@@ -23,10 +26,16 @@ from kvcy.engine.snapshot cimport snapshot_write, snapshot_writer_free, snapshot
 
 import errno
 import os
+import signal
 from contextlib import suppress
 
 from kvcy.engine.directory import NEW_SUFFIX, Directory, snapshot_name
 from kvcy.errors import DirectoryError, KvcyError, LogError, SaveStopped
+
+SYNC_BYTES = 16 << 20        # written between two syncs, so that none takes long
+UNNAMED = "snapshot" + NEW_SUFFIX
+
+can_fork = fork_possible()
 
 
 cdef class Snapshots:
@@ -81,15 +90,10 @@ cdef class Snapshots:
         """
         cdef SnapshotWriter* writer = snapshot_writer_new()
         cdef SnapshotPlan plan
-        cdef bytes history = self.manifest.history
-        cdef const char* name = history
         cdef int file, result
         if writer == NULL:
             raise MemoryError("no memory for a snapshot")
-        memset(&plan, 0, sizeof(plan))
-        memcpy(plan.history, name, 16)
-        plan.created_ms = clock_ms()
-        plan.begin_position = log_appended(self.log) if self.log != NULL else self.end
+        self.plan_for(&plan)
         plan.quiet = self.log == NULL
         new = snapshot_name(plan.begin_position) + NEW_SUFFIX
         path = os.path.join(self.directory.path, new)
@@ -116,6 +120,54 @@ cdef class Snapshots:
             raise DirectoryError(f"{path} could not be written: {error.strerror}") from error
         finally:
             snapshot_writer_free(writer)
+
+    cdef int plan_for(self, SnapshotPlan* plan) except -1:
+        """A plan for a snapshot from now on."""
+        cdef bytes history = self.manifest.history
+        cdef const char* name = history
+        memset(plan, 0, sizeof(SnapshotPlan))
+        memcpy(plan.history, name, 16)
+        plan.created_ms = clock_ms()
+        plan.begin_position = log_appended(self.log) if self.log != NULL else self.end
+        plan.sync_bytes = SYNC_BYTES
+        return 0
+
+    def fork(self) -> ForkedSnapshot:
+        """Begins a snapshot in a child process. Its owner waits for it, takes it, and closes it.
+
+        REQUIRES: the main thread calls, the child ends with it; there is a directory; no other snapshot is being made.
+
+        Raises:
+            DirectoryError: no child, or no file, could be made.
+            MemoryError: no memory for the writer.
+        """
+        cdef ForkedSnapshot forked = ForkedSnapshot.__new__(ForkedSnapshot)
+        cdef SnapshotWriter* writer = snapshot_writer_new()
+        cdef int file, result
+        if writer == NULL:
+            raise MemoryError("no memory for a snapshot")
+        self.plan_for(&forked.plan)
+        forked.plan.quiet = True
+        forked.new = UNNAMED
+        forked.received = b""
+        forked.snapshots = self
+        system = self.directory.system
+        try:
+            file = system.open(UNNAMED, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600, self.directory.file)
+            try:
+                with nogil:
+                    result = snapshot_fork(&forked.save, writer, self.store.keyspace, file, &forked.plan, self.log)
+            finally:
+                system.close(file)
+        except OSError as error:
+            raise DirectoryError(f"{self.directory.path}/{UNNAMED} could not be made: {error.strerror}") from error
+        finally:
+            snapshot_writer_free(writer)
+        if result < 0:
+            forked.save.pid = 0
+            self.directory.remove(UNNAMED)
+            raise DirectoryError(f"no child process could be made: {os.strerror(-result)}")
+        return forked
 
     cdef int write(self, SnapshotWriter* writer, SnapshotPlan* plan, int file) noexcept nogil:
         """Writes the file: 0 or a negative errno."""
@@ -170,3 +222,81 @@ cdef class Snapshots:
             raise DirectoryError(
                 f"old segments in {self.directory.path} could not be removed: {os.strerror(-result)}")
         return 0
+
+
+cdef class ForkedSnapshot:
+    """A snapshot that a child process writes; made by Snapshots.fork(). For one thread at a time."""
+
+    @property
+    def pid(self) -> int:
+        """The child's; 0 after close()."""
+        return self.save.pid
+
+    @property
+    def pipe(self) -> int:
+        """A descriptor that becomes readable when there is something for read()."""
+        return self.save.pipe
+
+    @property
+    def pause_us(self) -> int:
+        """How long the fork kept changes waiting, in microseconds."""
+        return self.save.pause_us
+
+    @property
+    def cow_bytes(self) -> int:
+        """Memory that the child had for itself alone at its end; 0 when it did not say."""
+        return self.result.cow_bytes
+
+    @property
+    def keys(self) -> int:
+        """Written so far."""
+        return self.save.progress.keys if self.save.pid else 0
+
+    def read(self) -> bool:
+        """Takes what the child has sent; true when it has ended."""
+        while True:
+            try:
+                data = os.read(self.save.pipe, sizeof(ForkResult))
+            except BlockingIOError:
+                return False
+            if not data:
+                return True
+            self.received += data
+
+    def take(self) -> str:
+        """Names the snapshot and removes what it makes needless, as Snapshots.save() does; its name.
+
+        REQUIRES: read() has answered true.
+
+        Raises:
+            DirectoryError: the child could not write the file, or was killed.
+            LogError: the log is broken, so the snapshot cannot be vouched for.
+        """
+        cdef const char* data = self.received
+        path = f"{self.snapshots.directory.path}/{self.new}"
+        if len(self.received) != sizeof(ForkResult):
+            raise DirectoryError(f"{path} could not be written: the child process was ended before it had done so")
+        memcpy(&self.result, data, sizeof(ForkResult))
+        if self.result.error:
+            raise DirectoryError(f"{path} could not be written: {os.strerror(-self.result.error)}")
+        self.snapshots.progress = self.save.progress[0]
+        try:
+            return self.snapshots.publish(&self.plan, self.new)
+        except OSError as error:
+            raise DirectoryError(f"{path} could not be named: {error.strerror}") from error
+
+    def kill(self) -> None:
+        """Ends the child. read() will soon answer true."""
+        if self.save.pid:
+            os.kill(self.save.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Reaps the child, ending it first if need be, and removes the file if it has no name yet."""
+        if not self.save.pid:
+            return
+        self.kill()
+        os.waitpid(self.save.pid, 0)
+        self.save.pid = 0
+        snapshot_fork_close(&self.save)
+        with suppress(OSError):
+            self.snapshots.directory.remove(self.new)

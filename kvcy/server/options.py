@@ -91,6 +91,7 @@ class Options:
     shutdown_timeout: int = option(Integer(0, INT_MAX), 10)
     # --- persistence
     save: tuple[SavePoint, ...] = option(SavePoints(), SAVE_POINTS)
+    snapshot_method: str = option(OneOf(("auto", "fork", "thread")), "auto")
     appendonly: bool = option(YesNo(), False, mutable=False)
     appendfsync: str = option(OneOf(("always", "everysec", "no")), "everysec")
     auto_aof_rewrite_percentage: int = option(Integer(0, INT_MAX), 100)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import trio
 
 from kvcy._persistence import Persistence
+from kvcy._saving import ForkedSnapshot, Snapshots, can_fork
 from kvcy.errors import KvcyError, SaveStopped
 from kvcy.server.logs import Log
 from kvcy.server.options import Options
@@ -26,7 +27,7 @@ class Saver:
     """Makes a store's snapshots, one at a time.
 
     Args:
-        options: `dir`, `save` and auto-aof-rewrite-... are looked at when they are needed.
+        options: `dir`, `save`, snapshot-method and auto-aof-rewrite-... are looked at when they are needed.
         log: where it tells what it does.
     """
 
@@ -38,6 +39,11 @@ class Saver:
         self.last_save_took_s = -1
         self.last_save_failed = False
         self.save_began_s = 0.0  # 0: none is under way
+        self.saves = 0
+        self.forks = 0
+        self.fork_us = 0  # how long the last fork kept changes waiting
+        self.cow_bytes = 0  # what the last child had for itself
+        self.child: ForkedSnapshot | None = None  # that writes the snapshot under way
         self.ending = False  # a shutdown has begun
         self._changes_at_save = 0
         self._failed_s = 0.0
@@ -55,7 +61,7 @@ class Saver:
                 if not self.save_began_s and (why := self._rule()):
                     self._log.notice(f"{why}, writing a snapshot")
                     with contextlib.suppress(SaveError):  # told in the log and in INFO
-                        await self.save()
+                        await self.save(background=True)
 
     def _rule(self) -> str:
         """The rule by which a snapshot is due; "" when none is."""
@@ -83,8 +89,11 @@ class Saver:
 
     # --- making one
 
-    async def save(self) -> None:
-        """Writes a snapshot. With a log others are served meanwhile; without one their changes wait.
+    async def save(self, *, background: bool = False) -> None:
+        """Writes a snapshot.
+
+        Args:
+            background: others are served meanwhile. False: without a log, their changes wait.
 
         Raises:
             SaveError: one is being made already, or it could not be written.
@@ -95,7 +104,7 @@ class Saver:
         changes = persistence.changes()
         try:
             with trio.CancelScope() as self._scope:
-                name = await self._write(persistence)
+                name = await self._write(persistence, background)
             if self._scope.cancelled_caught:
                 raise SaveStopped("the snapshot was given up")
         except SaveStopped as error:
@@ -109,17 +118,41 @@ class Saver:
             self.last_save_failed = False
             self.last_save_s = int(time.time())
             self.last_save_took_s = round(time.monotonic() - self.save_began_s)
+            self.saves += 1
             self._changes_at_save = changes
             self._log.notice(f"Wrote {name}")
         finally:
             self.save_began_s = 0.0
             self._over.set()
 
-    async def _write(self, persistence: Persistence) -> str:
+    async def _write(self, persistence: Persistence, background: bool) -> str:
         snapshots = persistence.snapshots
         await trio.to_thread.run_sync(snapshots.claim, self._options.dir)
+        method = self._options.snapshot_method
+        if background and can_fork and (method == "fork" or (method == "auto" and not persistence.logging)):
+            return await self._write_by_child(snapshots)
         snapshots.prepare()
         return await _call(snapshots.save, snapshots.stop)
+
+    async def _write_by_child(self, snapshots: Snapshots) -> str:
+        self.child = child = snapshots.fork()
+        ended = False
+        try:
+            self.forks += 1
+            self.fork_us = child.pause_us
+            self._log.notice(f"Background saving started by pid {child.pid}")
+            while not (ended := child.read()):
+                await trio.lowlevel.wait_readable(child.pipe)
+            name = await trio.to_thread.run_sync(child.take)
+            self.cow_bytes = child.cow_bytes
+            return name
+        finally:
+            child.kill()
+            with trio.CancelScope(shield=True):
+                while not (ended or child.read()):  # giving back what it had takes it some time
+                    await trio.lowlevel.wait_readable(child.pipe)
+            child.close()
+            self.child = None
 
     def _can_save(self) -> Persistence:
         """What a snapshot may be made with now; SaveError: none may."""
@@ -136,7 +169,7 @@ class Saver:
 
         async def save() -> None:
             with contextlib.suppress(SaveError):  # told in the log and in INFO
-                await self.save()
+                await self.save(background=True)
 
         self._nursery.start_soon(save, name="background save")
 
