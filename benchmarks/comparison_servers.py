@@ -130,7 +130,7 @@ def free_port() -> int:
 def command(name: str, port: int, directory: str) -> list[str]:
     """The command line that starts a server."""
     if name == "kvcy":
-        return [sys.executable, "-m", "kvcy", "--port", str(port), "--dir", directory]
+        return [sys.executable, "-m", "kvcy", "--port", str(port), "--dir", directory, "--save", ""]
     if name == "redis":
         return ["redis-server", "--port", str(port), "--dir", directory, "--save", "", "--appendonly", "no"]
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
