@@ -78,7 +78,9 @@ def check_installation(wheel: Path, environment: Path) -> list[str]:
             status = process.wait(timeout=10)
         finally:
             process.kill()
-    faults = [] if answer == ANSWER else [f"the server answered {answer!r}"]
+    tool = subprocess.run([environment / "bin" / "kvcy", "check", "none"], cwd=environment, env=clean, check=False)
+    faults = [] if tool.returncode == 3 else [f"kvcy check of no directory exited with {tool.returncode}"]
+    faults += [] if answer == ANSWER else [f"the server answered {answer!r}"]
     return faults + ([] if status == 0 else [f"the server exited with {status}"])
 
 

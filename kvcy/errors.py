@@ -54,3 +54,7 @@ class LogError(KvcyError):
 
 class SaveStopped(KvcyError):
     """A snapshot was given up because the server ends, or another takes its place."""
+
+
+class DumpError(KvcyError):
+    """A file that is to be imported is damaged, or holds what kvcy cannot take; the message names the place in it."""

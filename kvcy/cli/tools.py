@@ -10,9 +10,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from kvcy.errors import DamagedError, KvcyError, ManifestError
+from kvcy.errors import DamagedError, DumpError, KvcyError, ManifestError
 from kvcy.tools.check import check
+from kvcy.tools.dump import FORMATS, dump
 from kvcy.tools.facts import Found
+from kvcy.tools.load import Import, load
 from kvcy.tools.repair import repair
 from kvcy.version import VERSION
 
@@ -53,6 +55,32 @@ exit status:
   3  DIR could not be read or written, holds no data, or is in use
 """
 
+DUMP = """\
+Writes all keys of DIR that have not expired: as lines to read and compare, or as commands (SELECT, SET) for another
+server. Changes nothing in DIR. Needs the memory that a server needs for it.
+
+  kvcy dump DIR > keys.txt
+  kvcy dump DIR --format resp | redis-cli --pipe
+"""
+LOAD = """\
+Imports FILE into DIR: a dump.rdb of Redis (up to version 7.4) or what kvcy dump wrote, in either format. DIR is made if
+it is not there. All of FILE is imported, or nothing: it is read and checked first, and appears in one step.
+
+  redis-cli save && kvcy load /var/lib/kvcy /var/lib/redis/dump.rdb
+"""
+EXITS_OF_DUMP = """\
+exit status:
+  0  done
+  2  DIR is damaged (see kvcy check DIR)
+  3  anything else kept the command from its work
+"""
+EXITS_OF_LOAD = """\
+exit status:
+  0  done
+  2  FILE or DIR is damaged, or FILE holds what kvcy does not have; nothing was changed
+  3  anything else kept the command from its work
+"""
+
 
 class Parser(argparse.ArgumentParser):
     """Bad use ends with this module's status for it."""
@@ -80,6 +108,15 @@ def parser() -> argparse.ArgumentParser:
     one = command("repair", "cut off what is damaged, so that a server starts", REPAIR, REPAIR_EXITS)
     one.add_argument("--yes", action="store_true", help="do it")
     one.set_defaults(run=run_repair)
+    one = command("dump", "write all keys as text or as commands", DUMP, EXITS_OF_DUMP)
+    one.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="lines (the default) or resp: commands")
+    one.add_argument("-o", "--output", metavar="FILE", help="instead of standard output; replaced when all is written")
+    one.set_defaults(run=run_dump)
+    one = command("load", "import a Redis dump.rdb or a dump of kvcy", LOAD, EXITS_OF_LOAD)
+    one.add_argument("file", metavar="FILE", help="the file to import; - is standard input")
+    one.add_argument("--merge", action="store_true", help="add to what DIR holds; keys of FILE replace those of DIR")
+    one.add_argument("--skip-other-types", action="store_true", help="pass over what is no string, and say what it was")
+    one.set_defaults(run=run_load)
     return whole
 
 
@@ -91,6 +128,18 @@ def run_repair(options: argparse.Namespace) -> int:
     return EXIT_CLEAN if repair(options.directory, options.yes, sys.stdout) else EXIT_DAMAGED
 
 
+def run_dump(options: argparse.Namespace) -> int:
+    keys = dump(options.directory, options.format, options.output)
+    if options.output is not None:
+        print(f"wrote {keys:,} keys to {options.output}")
+    return EXIT_CLEAN
+
+
+def run_load(options: argparse.Namespace) -> int:
+    load(options.directory, options.file, Import(options.merge, options.skip_other_types), sys.stdout)
+    return EXIT_CLEAN
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status. Bad use raises SystemExit with EXIT_FAILED."""
     options = parser().parse_args(argv)
@@ -98,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
         sys.stdout.flush()
         return status
-    except (DamagedError, ManifestError) as error:
+    except (DamagedError, DumpError, ManifestError) as error:
         return failed(str(error), EXIT_DAMAGED)
     except (KvcyError, MemoryError) as error:
         return failed(str(error) or "out of memory", EXIT_FAILED)

@@ -55,7 +55,7 @@ def judge(path: str, found: Examination) -> None:
     if log.found is Found.DAMAGED:
         found.faults.append(log.place(path))
         found.startable = False
-    if found.earlier is not None:
+    if found.earlier is not None and found.earlier.found is Found.DAMAGED:
         found.faults.append(f"{found.earlier.place(path)} (no server needs this: {found.snapshots[0].name} follows)")
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kvcy.engine.directory import LOCK_NAME, MANIFEST_NAME, Directory, Manifest
+from kvcy.engine.directory import LOCK_NAME, MANIFEST_NAME, Directory, Manifest, holds_data
 from kvcy.errors import DirectoryError, DirectoryInUseError
 
 
@@ -17,30 +16,15 @@ class Unchanged(Directory):
         return []
 
 
-def holds_data(path: str) -> bool:
-    """Whether a directory is there with any of kvcy's files that hold data.
-
-    Raises:
-        DirectoryError: it cannot be read, or is no directory.
-    """
-    try:
-        names = os.listdir(path)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise DirectoryError(f"{path} cannot be read: {error.strerror}") from error
-    return any(name == MANIFEST_NAME or name.startswith(("log-", "snapshot-")) for name in names)
-
-
 def open_directory(path: str, *, make: bool = False) -> Directory:
-    """The directory, locked.
+    """The directory, locked; with `make` made if need be, and then for changing.
 
     Raises:
         DirectoryInUseError: another process uses it; the message says what to do.
         DirectoryError: it cannot be used.
     """
     try:
-        return Unchanged(path, make=make)
+        return Directory(path) if make else Unchanged(path, make=False)
     except DirectoryInUseError as error:
         raise DirectoryInUseError(
             f"{error}: end that first (a server: redis-cli shutdown), or work on a copy of the directory "
@@ -58,7 +42,7 @@ def opened(path: str) -> Iterator[tuple[Directory, Manifest]]:
         DirectoryError: it cannot be used, or holds no data.
     """
     if not holds_data(path):
-        raise DirectoryError(f"{path} holds no kvcy data: no {MANIFEST_NAME}, log or snapshot is there")
+        raise DirectoryError(f"{path} holds no kvcy data: no {MANIFEST_NAME}, log or snapshot is to be seen there")
     with open_directory(path) as directory:
         manifest = directory.read_manifest()
         assert manifest is not None  # nobody else changes what was there when holds_data looked

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from kvcy.engine.directory import NEW_SUFFIX, Directory, Manifest, segment_name
+from kvcy.engine.directory import NEW_SUFFIX, Directory, Manifest, segment_name, snapshot_name
 from kvcy.errors import DamagedError, DirectoryError
 from kvcy.tools.check import describe_records, examine
 from kvcy.tools.directories import opened
@@ -96,6 +96,8 @@ def tell(path: str, found: Examination, plan: Plan, yes: bool, out: TextIO) -> N
         print(f"  move {name} to {cut}/", file=out)
     for words, _ in plan.steps:
         print(f"  {words}", file=out)
+    if any(name.startswith(snapshot_name(0)[:9]) for name in plan.moves):
+        print("what only the snapshot had (changes by a server without --appendonly yes) is not in the log", file=out)
     if plan.left is not None:
         print(f"the log is left with {describe_records(plan.left)}", file=out)
     if not yes:

@@ -1,0 +1,6 @@
+from kvcy._core import Store
+
+class Dumper:
+    keys: int
+    def __init__(self, store: Store, commands: bool) -> None: ...
+    def next(self) -> memoryview | None: ...
