@@ -31,6 +31,7 @@ cdef struct ReplayStream:
     uint32_t consumed[STREAM_WORKERS_MAX]    # atomic: chunks each worker has applied
     uint32_t produced            # atomic: chunks there have been; one more when the stream has ended
     uint32_t ended               # atomic: once it has ended
+    uint32_t total               # chunks there have been in all, then
     uint32_t failed              # atomic: more than 0 when `status` and `fault_position` say why, once all are done
     uint32_t stop                # atomic: set by anybody, ends the reading soon
     uint32_t workers

@@ -125,7 +125,7 @@ cdef void stream_work(ReplayStream* stream, uint32_t number) noexcept nogil:
         if produced == turn:
             futex_wait(&stream.produced, produced, -1)
             continue
-        if produced == turn + 1 and load_ordered_u32(&stream.ended):
+        if load_ordered_u32(&stream.ended) and turn == stream.total:
             return
         if load_relaxed_u32(&stream.failed) == 0:
             chunk_apply(stream, &stream.replays[number], &stream.chunks[turn % STREAM_CHUNKS])
@@ -160,6 +160,7 @@ cdef void stream_read(ReplayStream* stream, LogReader* reader) noexcept nogil:
         turn += 1
         add_ordered_u32(&stream.produced, 1)
         futex_wake(&stream.produced)
+    stream.total = turn
     store_ordered_u32(&stream.ended, 1)
     add_ordered_u32(&stream.produced, 1)
     futex_wake(&stream.produced)
