@@ -71,13 +71,16 @@ class SmallManifest(Manifest):
 
 
 @contextlib.contextmanager
-def at_seam(calls: Calls) -> Iterator[None]:
-    """Within the block, data directories that are opened make their calls through `calls`, with small segments."""
+def at_seam(calls: Calls, interrupted: bool = False) -> Iterator[None]:
+    """Within the block, data directories that are opened make their calls through `calls`, with small segments.
+
+    Half of the engine's calls are interrupted first, if `interrupted`.
+    """
 
     def directory(path: str | os.PathLike[str]) -> Directory:
         return Directory(path, calls)
 
-    seam_probe.stand(calls)
+    seam_probe.stand(calls, interrupted)
     try:
         with mock.patch.multiple(_opening, Directory=directory, Manifest=SmallManifest):
             yield

@@ -12,7 +12,10 @@ So what is found after a crash must be one of the states from the last promised 
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -29,6 +32,7 @@ State = dict[tuple[int, bytes], tuple[bytes, int]]  # database and key -> value 
 SHARDS = 4
 NOTES = ("restart", "issued", "promised")
 LATER_MS = 10**14
+TIMEOUT_S = 60
 
 
 class Promise:
@@ -62,26 +66,30 @@ def summary(state: State) -> str:
     return str({key: (value[:10], len(value), expire_ms) for key, (value, expire_ms) in state.items()})
 
 
+def keys_of(store: Store, database: int) -> State:
+    """All keys of the database that the store shows, as keys of `database`."""
+    keys = store.execute("KEYS", "*")
+    return {(database, key): (store.execute("GET", key), store.execute("PEXPIRETIME", key)) for key in keys}
+
+
 def contents(store: Store) -> State:
     """All keys of the two databases that scripts use."""
-    state: State = {}
-    for database in (0, 1):
-        store.execute("SELECT", str(database))
-        for key in store.execute("KEYS", "*"):
-            state[database, key] = (store.execute("GET", key), store.execute("PEXPIRETIME", key))
-    store.execute("SELECT", "0")
+    state = keys_of(store, 0)
+    store.execute("SWAPDB", "0", "1")
+    state |= keys_of(store, 1)
+    store.execute("SWAPDB", "0", "1")
     return state
 
 
 def shadow_of(state: State) -> Store:
     """A store in memory with these contents."""
     store = Store(shards=SHARDS)
-    for (database, key), (value, expire_ms) in state.items():
-        store.execute("SELECT", str(database))
+    for (database, key), (value, expire_ms) in sorted(state.items(), reverse=True):
         store.execute("SET", key, value)
         if expire_ms >= 0:
             store.execute("PEXPIREAT", key, str(expire_ms))
-    store.execute("SELECT", "0")
+        if database == 1:
+            store.execute("MOVE", key, "1")
     return store
 
 
@@ -117,63 +125,116 @@ def command(random: Random) -> list[str | bytes]:
 
 def run(
     path: Path,
-    note: Callable[..., None],
+    calls: Calls,
     promise: Promise,
     seed: int,
+    note: Callable[..., None] = lambda *_: None,
+    *,
     commands: int = 40,
     policy: str = "no",
     saves: int = 2,
+    interrupted: bool = False,
 ) -> None:
-    """One run, from opening to closing. Its calls go where `at_seam` lets them. Ends early when a call failed."""
-    random = Random(seed)
-    try:
-        store, persistence, _ = open_data(path, shards=SHARDS, policy=policy)
-    except KvcyError:
-        return
+    """One run, from opening to closing. Ends early when the log breaks, or the directory cannot be opened.
+
+    Args:
+        path: of the directory.
+        calls: make its calls; `interrupted` as for `at_seam`.
+        promise: of the runs before; goes on with this one's.
+        seed: of the commands.
+        note: is called with each event that is noted.
+        commands: how many there are.
+        policy: appendfsync.
+        saves: how many snapshots are written.
+    """
+
+    def happens(*event: Any) -> None:
+        note(*event)
+        promise.play(event)
+
+    state = recovered_copy(path)
+    with at_seam(calls, interrupted):
+        try:
+            store, persistence, _ = open_data(path, shards=SHARDS, policy=policy)
+        except KvcyError:
+            return
+        happens("restart", promise.place(state))
+        play_script(store, persistence, Random(seed), happens, commands, policy == "always", saves, shadow_of(state))
+
+
+def play_script(
+    store: Store,
+    persistence: Persistence,
+    random: Random,
+    happens: Callable[..., None],
+    commands: int,
+    always: bool,
+    saves: int,
+    shadow: Store,
+) -> None:
+    """The part of `run` with the directory open. The shadow holds what the store does, in memory."""
     flusher = threading.Thread(target=persistence.flush)
     flusher.start()
     try:
-        state = contents(store)
-        note("restart", promise.place(state))
-        shadow = shadow_of(state)
         save_at = set(random.sample(range(commands), saves))
         for number in range(commands):
             words = command(random)
             shadow.execute(*words)
-            note("issued", contents(shadow))
-            store.execute(*words)
+            happens("issued", contents(shadow))
+            tried_until_there_is_room(persistence, store.execute, *words)
             if number in save_at:
-                persistence.save()
-            if policy == "always" or number in save_at or (random.random() < 0.3 and waited(persistence)):
-                note("promised")
+                tried_until_there_is_room(persistence, persistence.save)
+            if always or number in save_at or (random.random() < 0.3 and waited(persistence)):
+                happens("promised")
     except KvcyError:
         pass
     finally:
         persistence.stop()
         flusher.join()
-        close(persistence, note)
+        close(persistence, happens)
+
+
+def tried_until_there_is_room(persistence: Persistence, do: Callable[..., object], *arguments: str | bytes) -> None:
+    """A full disk refuses what would change it; another error of the log is for ever."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            do(*arguments)
+            return
+        except KvcyError as error:
+            if persistence.broken or "No space left" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def waited(persistence: Persistence) -> bool:
     return persistence.wait(persistence.positions()[0])
 
 
-def close(persistence: Persistence, note: Callable[..., None]) -> None:
+def close(persistence: Persistence, happens: Callable[..., None]) -> None:
     try:
         persistence.close()
     except LogError:
         return
-    note("promised")
+    happens("promised")
 
 
 def recovered(path: Path) -> State:
-    """What a process finds that opens the directory; opened once more, it must hold the same."""
-    found = []
-    for _ in range(2):
+    """What a process finds that opens the directory, in one database; and one that opens it again, in the other."""
+    found: State = {}
+    for database in (0, 1):
         with at_seam(Calls()):
-            store, persistence, report = open_data(path, shards=SHARDS, policy="no")
-            found.append(contents(store))
+            store, persistence, report = open_data(path, shards=SHARDS, policy="no", database=database)
+            found |= keys_of(store, database)
             persistence.close()
     assert not report.torn
-    assert found[0] == found[1]
-    return found[0]
+    return found
+
+
+def recovered_copy(path: Path) -> State:
+    """The same, with no trace left in the directory; nothing where it is not there."""
+    if not path.exists():
+        return {}
+    with tempfile.TemporaryDirectory(prefix="kvcy-test-") as copy:
+        shutil.copytree(path, copy, dirs_exist_ok=True)
+        return recovered(Path(copy))

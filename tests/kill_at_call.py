@@ -59,13 +59,7 @@ class Killer(Calls):
 def torn(path: Path, seed: int) -> Promise:
     """Makes the directory of the script `torn`; what it promises."""
     recorder, promise = Recorder(), Promise()
-
-    def note(*event: Any) -> None:
-        recorder.note(*event)
-        promise.play(event)
-
-    with at_seam(recorder):
-        run(path, note, promise, seed)
+    run(path, recorder, promise, seed, recorder.note)
     random, disk, promise = Random(seed), Disk(path), Promise()
     for event in recorder.events:
         (promise if event[0] in NOTES else disk).play(event)
@@ -90,8 +84,8 @@ def killed(path: Path, promise: Promise, seed: int, number: int, halved: bool) -
     if process == 0:
         status = 1
         try:
-            with at_seam(Killer(number, halved, writing)):
-                run(path, lambda *_: os.write(writing, b"."), promise, seed, COMMANDS)
+            killer = Killer(number, halved, writing)
+            run(path, killer, promise, seed, lambda *_: os.write(writing, b"."), commands=COMMANDS)
             status = 0
         finally:
             os._exit(status)
@@ -119,8 +113,7 @@ def kill_everywhere(script: str, seed: int, directory: Path) -> collections.Coun
     kills: collections.Counter[str] = collections.Counter()
     notes: list[tuple[Any, ...]] = []
     lay_start(start, path)
-    with at_seam(Calls()):
-        run(path, lambda *event: notes.append(event), copy.deepcopy(promise), seed, COMMANDS)
+    run(path, Calls(), copy.deepcopy(promise), seed, lambda *event: notes.append(event), commands=COMMANDS)
     for halved in (False, True):
         for number in itertools.count(1):
             lay_start(start, path)

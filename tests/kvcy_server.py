@@ -138,16 +138,22 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(*options: str, prefix: Sequence[str] = ()) -> Iterator[Server]:
-    """A fresh server with these options; killed at the end of the block if it still runs."""
+def running(
+    *options: str, prefix: Sequence[str] = (), program: Sequence[str] = ("-m", "kvcy"), piped: bool = False
+) -> Iterator[Server]:
+    """A fresh server with these options; killed at the end of the block if it still runs.
+
+    `program` is another that takes the same options; piped: its standard input and output are pipes.
+    """
     with tempfile.TemporaryDirectory(prefix="kvcy-test-") as directory:
         port = free_port()
         unix_path = os.path.join(directory, "socket")
         command = [
-            *prefix, sys.executable, "-m", "kvcy", "--port", str(port), "--unixsocket", unix_path, "--dir", directory,
+            *prefix, sys.executable, *program, "--port", str(port), "--unixsocket", unix_path, "--dir", directory,
             *options,
         ]  # fmt: skip
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        stdin, stdout = (subprocess.PIPE, subprocess.PIPE) if piped else (subprocess.DEVNULL, None)
+        process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True)
         server = Server(process, port, unix_path)
         try:
             server.await_ready()
@@ -156,5 +162,6 @@ def running(*options: str, prefix: Sequence[str] = ()) -> Iterator[Server]:
             if process.poll() is None:
                 process.kill()
             server.wait()
-            assert process.stderr is not None
-            process.stderr.close()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()

@@ -49,13 +49,7 @@ def record(tape: Tape, seed: int, policy: str = "no", fail_sync: int = 0) -> Tap
     if not tape.events:
         tape.path.rmdir()
     recorder = Recorder(fail_sync, first_handle=len(tape.events))
-    with at_seam(recorder):
-
-        def note(*event: Any) -> None:
-            recorder.note(*event)
-            promise.play(event)
-
-        run(tape.path, note, promise, seed, policy=policy)
+    run(tape.path, recorder, promise, seed, recorder.note, policy=policy)
     return Tape(tape.path, tape.events + recorder.events)
 
 

@@ -98,8 +98,9 @@ cdef void account_answer(Session* session, Executor* executor, const char* reply
 cdef void session_resume(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil:
     if session.deferred == NULL:
         return
-    if executor.keyspace.log != NULL:
-        executor.gate = log_appended(executor.keyspace.log)      # whatever Python has looked at
+    # What Python answers shows no key, and must be heard when the log is in trouble; what came before it in EXEC may.
+    if executor.keyspace.log != NULL and exec_is_waiting(session):
+        executor.gate = log_appended(executor.keyspace.log)
     account_answer(session, executor, reply, size)
     if exec_is_waiting(session):
         exec_answer(session, executor, reply, size)

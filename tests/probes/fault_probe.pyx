@@ -135,6 +135,16 @@ def play(
     calls.unlink = play_unlink
 
 
+def fail(str kind, uint64_t first, uint64_t last, int error) -> None:
+    """As `play`, from now on, while other threads use files. REQUIRES: play."""
+    player.first = 0
+    player.kind = NAMES.index(kind)
+    player.counts[player.kind] = 0
+    player.error = error
+    player.last = last
+    player.first = first
+
+
 def stop() -> None:
     file_calls()[0] = file_calls_system()[0]
 

@@ -3,17 +3,24 @@
 
 The object has the methods below that change anything; each does what it is called, and raises OSError to fail. Reading
 goes to the system. One call at a time is made: whoever makes one holds the GIL until it is done.
+
+Some calls of the engine are interrupted, if wanted, before they are made. (Python makes its own again by itself.)
 """
-from libc.errno cimport EIO
+from libc.errno cimport EINTR, EIO
 from libc.stdint cimport int64_t, uint64_t
 
 from kvcy.engine.files cimport file_calls, file_calls_system
 
+from random import Random
+
 cdef object stands = None
+cdef object interruptions = None     # a Random; None: there are none
 
 
 cdef object made(str name, tuple arguments):
     """The answer of the object's method, or the negative errno it failed with."""
+    if interruptions is not None and name != "close" and interruptions.random() < 0.5:
+        return -EINTR
     try:
         return getattr(stands, name)(*arguments)
     except OSError as error:
@@ -60,10 +67,11 @@ cdef int seam_unlink(int directory, const char* name) noexcept nogil:
         return made("unlink", (name.decode(), directory)) or 0
 
 
-def stand(calls: object) -> None:
+def stand(calls: object, interrupted: bool = False) -> None:
     """Put `calls` at the seam. REQUIRES: no other thread uses files."""
-    global stands
+    global interruptions, stands
     stands = calls
+    interruptions = Random(1) if interrupted else None
     file_calls().open = seam_open
     file_calls().close = seam_close
     file_calls().write = seam_write
