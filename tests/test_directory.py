@@ -155,7 +155,7 @@ def test_a_file_is_synced_before_it_takes_its_name(tmp_path: Path) -> None:
     system = Played()
     with Directory(tmp_path, system) as directory:
         directory.write_manifest(MANIFEST)
-        assert system.calls == ["sync", "rename", "sync directory"]
+        assert system.calls == ["sync directory", "sync", "rename", "sync directory"]
         assert directory.read_manifest() == MANIFEST
 
 

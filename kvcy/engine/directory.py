@@ -166,7 +166,11 @@ class Directory:
             raise
 
     def _sync_parent(self) -> None:
-        parent = self.system.open(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY)
+        """Make the directory's own name last, as far as its parent is ours to open."""
+        try:
+            parent = self.system.open(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY)
+        except PermissionError:
+            return
         try:
             self.system.sync(parent)
         finally:
@@ -283,5 +287,6 @@ class Directory:
         return Manifest.decode(data, path)
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Make it the directory's."""
+        """Make it the directory's, whose own name lasts from then on, whoever made it."""
+        self._sync_parent()
         self.replace(MANIFEST_NAME, manifest.encode())
