@@ -134,6 +134,28 @@ def test_a_full_disk_refuses_writes_until_there_is_room(tmp_path: Path, kind: st
         assert client.run("GET", "other") == bulk(b"x")
 
 
+@pytest.mark.parametrize("end", ["room", "stop"])
+def test_a_value_larger_than_the_ring_on_a_full_disk_stops_nobody(tmp_path: Path, end: str) -> None:
+    value = b"v" * 6_000_000
+    with faulty(tmp_path) as server, contextlib.ExitStack() as clients:
+        client, *others = (clients.enter_context(server.connect()) for _ in range(9))
+        assert client.run("SET", "before", "1") == b"+OK\r\n"
+        fail(server, "allocate", 1, ALWAYS, errno.ENOSPC)
+        client.send(["SET", "large", value])
+        await_status(server, "err")
+        for other in others:
+            assert other.run("GET", "before") == bulk(b"1")
+            assert refused(other, errno.ENOSPC)
+        if end == "stop":
+            assert server.stop() == 1
+            assert client.read_all() == b""
+        else:
+            fail(server, "allocate", 0, 0, 0)
+            assert client.read() == b"+OK\r\n"
+    with running(tmp_path) as server:
+        assert server.run("GET", "large") == (bulk(value) if end == "room" else b"$-1\r\n")
+
+
 def await_status(server: Server, status: str) -> None:
     deadline = time.monotonic() + kvcy_server.TIMEOUT_S
     while info(server, "aof_last_write_status") != status:

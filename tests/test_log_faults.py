@@ -213,3 +213,35 @@ def test_a_log_that_breaks_lets_nobody_hang(directory: int, kind: str) -> None:
     assert writer.close() == -errno.EIO
     found, verdict = log_probe.read(directory, 1 << 13)
     assert verdict["found"] in ("end", "torn")
+
+
+@pytest.mark.parametrize("policy", [log_probe.ALWAYS, log_probe.EVERYSEC])
+def test_a_record_larger_than_the_ring_does_not_wait_for_a_full_disk(directory: int, policy: int) -> None:
+    """Who appends comes back; the record is written when there is room, and then the ring is small again."""
+    large = [filling(size, size) for size in (50_000, 30_000, 9)]
+    writer = Writer(directory, 1 << 13, 1 << 12, real_clock=True, policy=policy)
+    fault_probe.play("allocate", first=1, error=errno.ENOSPC)
+    with flushing(writer):
+        ends = [writer.append(data) for data in large]
+        assert writer.state == FULL and writer.ring_bytes >= 50_000
+        assert writer.durable < ends[0] < writer.appended
+        fault_probe.fail("allocate", 0, 0, 0)
+        assert writer.wait(ends[-1])
+        end = writer.append(b"last")
+        assert writer.ring_bytes == 1 << 12
+        assert writer.wait(end)
+    assert writer.close() == 0
+    found, verdict = log_probe.read(directory, 1 << 13)
+    assert [record[-1] for record in found] == [*large, b"last"] and verdict["found"] == "end"
+
+
+def test_a_log_that_ends_on_a_full_disk_with_a_large_record(directory: int) -> None:
+    writer = Writer(directory, 1 << 13, 1 << 12, real_clock=True)
+    fault_probe.play("allocate", first=1, error=errno.ENOSPC)
+    with flushing(writer):
+        end = writer.append(filling(50_000))
+    assert writer.durable < end and not writer.wait(end)
+    assert writer.close() == -errno.ENOSPC
+    fault_probe.play()
+    found, verdict = log_probe.read(directory, 1 << 13)
+    assert found == [] and verdict["found"] == "torn"

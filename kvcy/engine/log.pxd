@@ -6,9 +6,10 @@
 Positions, all of which only grow: durable <= written <= taken <= appended. Formats and promises: docs/durability.md.
 
 THE ORDER OF THINGS. Whoever changes shards appends under their locks (log_append takes a leaf lock, and waits for the
-flusher when the ring is full, which waits for nobody). Then the locks are released, and then, once for as many records
-as there were, log_kick is called: it wakes the flusher if that sleeps. Without the kick a record is still written, with
-the next one that is kicked, or when the ring is half full, or within LOG_SLEEP_MAX_NS.
+flusher when the ring is full, which waits for nobody; while the disk is full, it takes a larger ring instead). Then the
+locks are released, and then, once for as many records as there were, log_kick is called: it wakes the flusher if that
+sleeps. Without the kick a record is still written, with the next one that is kicked, or when the ring is half full, or
+within LOG_SLEEP_MAX_NS.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -45,6 +46,15 @@ cdef enum NextState:                    # of the segment that is made ahead of i
 cdef struct LogPiece:
     const char* data
     size_t size
+
+cdef struct LogRing:
+    char* data
+    uint64_t bytes                      # a power of two
+    LogRing* before                     # the one it took the place of, which the flusher may still read; NULL: the first
+
+cdef extern from *:
+    LogRing* load_ring "KVCY_LOAD_SC"(LogRing**) nogil
+    void store_ring "KVCY_STORE_SC"(LogRing**, LogRing*) nogil
 
 cdef struct LogSubscriber:
     int event_fd                        # written to when the durable position has reached `wanted`; -1: nobody's
@@ -91,9 +101,9 @@ cdef struct Log:
     uint32_t next_error                 # with NEXT_FAILED
     int next_file                       # with NEXT_READY
     uint32_t subscribers_lock           # leaf: protects the subscribers' event_fd
-    # What does not change
-    char* ring
-    uint64_t ring_bytes                 # a power of two
+    # What does not change, or hardly
+    LogRing* ring                       # atomic, changed under `lock`: the one in use
+    LogRing first
     uint64_t segment_bytes
     uint64_t began                      # the position at which it was opened
     unsigned char history[16]
@@ -138,6 +148,7 @@ cdef LogStatistics log_statistics(const Log* log) noexcept nogil
 cdef Log* log_new(uint64_t ring_bytes) noexcept nogil
 cdef void log_free(Log* log) noexcept nogil
 cdef void log_give_room(Log* log, uint64_t position) noexcept nogil
+cdef void log_tell_appenders(Log* log) noexcept nogil
 cdef void log_publish(Log* log, uint64_t durable) noexcept nogil
 cdef void log_tell(Log* log) noexcept nogil
 
@@ -146,6 +157,11 @@ cdef inline void log_kick(Log* log) noexcept nogil:
     """To be called after appending, when the locks are released. Costs nothing while the flusher is busy."""
     if unlikely(load_ordered_u32(&log.sleeping) == SLEEPING):
         log_wake(log)
+
+
+cdef inline const LogRing* log_ring(Log* log) noexcept nogil:
+    """The ring that holds all between `taken` and what `filled` or `appended` was when it was last read."""
+    return load_ring(&log.ring)
 
 
 cdef inline uint64_t log_appended(const Log* log) noexcept nogil:

@@ -7,6 +7,11 @@ of it is done before the lock is taken; under the lock there remain the header's
 A record larger than the room in the ring is put in piece by piece, under the lock: `filled` tells the flusher how far
 it is. `durable` is only ever the end of a record, or a record could later be taken for vouched for that never was.
 
+Whoever appends holds locks of shards, and is a thread that serves others. So it does not wait for a full disk: it makes
+a ring that takes the rest of its record, and copies what is in the old one, which stays for the flusher to finish its
+write from. The first ring comes back with the first record after the flusher has taken everything. Only when there is
+no memory for that does it wait.
+
 Waking: see futex.pxd for the order of loads and stores. The flusher sets `sleeping` and looks again at `appended`; an
 appender stores `appended` and (in log_kick) looks at `sleeping`.
 """
@@ -19,7 +24,9 @@ from kvcy.engine.futex cimport (
     store_ordered_u64, swap_ordered_u32, swap_ordered_u64,
 )
 from kvcy.engine.log_format cimport RECORD_HEADER_BYTES, RECORD_SIZE_MAX, RecordHeader, record_space
-from kvcy.engine.memory cimport memory_array_free, memory_array_new, memory_free, memory_new_zeroed
+from kvcy.engine.memory cimport (
+    memory_array_free, memory_array_new, memory_free, memory_new, memory_new_zeroed,
+)
 from kvcy.engine.platform cimport (
     invariant, likely, load_acquire_u64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, store_release_u32,
     unlikely,
@@ -43,36 +50,85 @@ cdef extern from *:
 
 cdef inline void ring_put(Log* log, uint64_t position, const char* data, size_t size) noexcept nogil:
     """REQUIRES: the lock; the ring has room."""
-    cdef size_t place = position & (log.ring_bytes - 1)
-    cdef size_t before_end = log.ring_bytes - place
+    cdef const LogRing* ring = log.ring
+    cdef size_t place = position & (ring.bytes - 1)
+    cdef size_t before_end = ring.bytes - place
     if likely(size <= before_end):
-        memcpy(log.ring + place, data, size)
+        memcpy(ring.data + place, data, size)
     else:
-        memcpy(log.ring + place, data, before_end)
-        memcpy(log.ring, data + before_end, size - before_end)
+        memcpy(ring.data + place, data, before_end)
+        memcpy(ring.data, data + before_end, size - before_end)
 
 
-cdef uint64_t wait_for_room(Log* log, uint64_t position) noexcept nogil:
-    """The bytes of room behind `position`, waiting until there are some. REQUIRES: the lock."""
+cdef bint ring_grow(Log* log, uint64_t position, uint64_t end) noexcept nogil:
+    """Goes on with a ring that has room from `position` to `end`; false: no memory. REQUIRES: the lock."""
+    cdef const LogRing* old = log.ring
+    cdef LogRing* ring = <LogRing*> memory_new(sizeof(LogRing))
+    cdef uint64_t at = load_ordered_u64(&log.taken)
+    cdef uint64_t place, size
+    if ring == NULL:
+        return False
+    ring.before = log.ring
+    ring.bytes = old.bytes
+    while ring.bytes < end - at:
+        ring.bytes *= 2
+    ring.data = <char*> memory_array_new(ring.bytes)
+    if ring.data == NULL:
+        memory_free(ring)
+        return False
+    while at < position:
+        place = at & (old.bytes - 1)
+        size = min(position - at, old.bytes - place)
+        size = min(size, ring.bytes - (at & (ring.bytes - 1)))
+        memcpy(ring.data + (at & (ring.bytes - 1)), old.data + place, size)
+        at += size
+    store_ring(&log.ring, ring)
+    return True
+
+
+cdef void ring_shrink(Log* log) noexcept nogil:
+    """Goes back to the first ring. REQUIRES: the lock, and that the flusher has taken everything; or nobody else."""
+    cdef LogRing* ring = log.ring
+    cdef LogRing* before
+    store_ring(&log.ring, &log.first)
+    while ring != &log.first:
+        before = ring.before
+        memory_array_free(ring.data, ring.bytes)
+        memory_free(ring)
+        ring = before
+
+
+cdef uint64_t wait_for_room(Log* log, uint64_t position, uint64_t end) noexcept nogil:
+    """The bytes of room behind `position`, waiting until there are some. 0: there never will be, the log has ended.
+    REQUIRES: the lock."""
     cdef uint64_t room
     cdef uint32_t word
     while True:
-        room = log.ring_bytes - (position - load_ordered_u64(&log.taken))
+        room = log.ring.bytes - (position - load_ordered_u64(&log.taken))
         if room > 0:
             return room
         word = load_ordered_u32(&log.room_word)
         store_ordered_u32(&log.room_wanted, 1)
-        if load_ordered_u64(&log.taken) + log.ring_bytes > position:
+        if load_ordered_u64(&log.taken) + log.ring.bytes > position:
+            continue
+        if load_ordered_u32(&log.ended):
+            return 0
+        if log_state(log) == LOG_FULL and ring_grow(log, position, end):
             continue
         log_wake(log)
         futex_wait(&log.room_word, word, -1)
 
 
-cdef uint64_t ring_put_slowly(Log* log, uint64_t position, const char* data, size_t size) noexcept nogil:
-    """As ring_put, waiting for room where there is too little; the position behind. REQUIRES: the lock."""
+cdef uint64_t ring_put_slowly(Log* log, uint64_t position, const char* data, size_t size, uint64_t end) noexcept nogil:
+    """As ring_put, waiting for room where there is too little; the position behind. `end`: of the record.
+    REQUIRES: the lock."""
     cdef uint64_t room
     while size > 0:
-        room = wait_for_room(log, position)
+        room = wait_for_room(log, position, end)
+        if unlikely(room == 0):
+            # Nobody writes any more, and this record must not be taken for one.
+            store_ordered_u32(&log.state, LOG_BROKEN)
+            return position + size
         if room > size:
             room = size
         ring_put(log, position, data, room)
@@ -96,13 +152,15 @@ cdef uint64_t log_append(Log* log, const LogPiece* pieces, size_t count, int64_t
     header.size = <uint32_t> size
     header.time_ms = <uint64_t> time_ms
     spin_lock(&log.lock)
+    if unlikely(log.ring != &log.first) and load_ordered_u64(&log.taken) == log.appended:
+        ring_shrink(log)
     header.position = log.appended
     header.durable = load_relaxed_u64(&log.durable)
     header.crc = crc32c(crc, &header.size, RECORD_HEADER_BYTES - sizeof(uint32_t))
     place = header.position
     end = place + record_space(size)
     invariant(header.durable <= place)
-    if likely(end - load_acquire_u64(&log.taken) <= log.ring_bytes):
+    if likely(end - load_acquire_u64(&log.taken) <= log.ring.bytes):
         ring_put(log, place, <const char*> &header, RECORD_HEADER_BYTES)
         place += RECORD_HEADER_BYTES
         for i in range(count):
@@ -110,14 +168,14 @@ cdef uint64_t log_append(Log* log, const LogPiece* pieces, size_t count, int64_t
             place += pieces[i].size
         ring_put(log, place, kvcy_log_zeros, end - place)
     else:
-        place = ring_put_slowly(log, place, <const char*> &header, RECORD_HEADER_BYTES)
+        place = ring_put_slowly(log, place, <const char*> &header, RECORD_HEADER_BYTES, end)
         for i in range(count):
-            place = ring_put_slowly(log, place, pieces[i].data, pieces[i].size)
-        ring_put_slowly(log, place, kvcy_log_zeros, end - place)
+            place = ring_put_slowly(log, place, pieces[i].data, pieces[i].size, end)
+        ring_put_slowly(log, place, kvcy_log_zeros, end - place, end)
     store_relaxed_u64(&log.records, log.records + 1)
     store_ordered_u64(&log.appended, end)
     store_release_u32(&log.lock, 0)
-    if unlikely(end - load_relaxed_u64(&log.taken) > log.ring_bytes >> 1):
+    if unlikely(end - load_relaxed_u64(&log.taken) > log.first.bytes >> 1):
         log_wake(log)
     return end
 
@@ -158,6 +216,11 @@ cdef void log_give_room(Log* log, uint64_t position) noexcept nogil:
     """The flusher is done with the ring up to `position`."""
     invariant(position >= log.taken)
     store_ordered_u64(&log.taken, position)
+    log_tell_appenders(log)
+
+
+cdef void log_tell_appenders(Log* log) noexcept nogil:
+    """Lets whoever waits for room look again."""
     if unlikely(load_ordered_u32(&log.room_wanted) != 0):
         store_ordered_u32(&log.room_wanted, 0)
         add_ordered_u32(&log.room_word, 1)
@@ -231,11 +294,12 @@ cdef Log* log_new(uint64_t ring_bytes) noexcept nogil:
     invariant(ring_bytes >= 64 and (ring_bytes & (ring_bytes - 1)) == 0)
     if log == NULL:
         return NULL
-    log.ring = <char*> memory_array_new(ring_bytes)
-    if log.ring == NULL:
+    log.first.data = <char*> memory_array_new(ring_bytes)
+    if log.first.data == NULL:
         memory_free(log)
         return NULL
-    log.ring_bytes = ring_bytes
+    log.first.bytes = ring_bytes
+    log.ring = &log.first
     for i in range(LOG_SUBSCRIBERS_MAX):
         log.subscribers[i].event_fd = -1
     return log
@@ -243,7 +307,8 @@ cdef Log* log_new(uint64_t ring_bytes) noexcept nogil:
 
 cdef void log_free(Log* log) noexcept nogil:
     invariant(load_relaxed_u32(&log.lock) == 0)
-    memory_array_free(log.ring, log.ring_bytes)
+    ring_shrink(log)
+    memory_array_free(log.first.data, log.first.bytes)
     memory_free(log)
 
 

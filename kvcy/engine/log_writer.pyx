@@ -24,7 +24,8 @@ from kvcy.engine.futex cimport (
 )
 from kvcy.engine.log cimport (
     AWAKE, LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_FULL, LOG_RING_BYTES, LOG_WORKING, NEXT_FAILED, NEXT_MAKING,
-    NEXT_READY, NEXT_WANTED, PACING, SLEEPING, log_free, log_give_room, log_new, log_publish, log_tell, log_wake,
+    NEXT_READY, NEXT_WANTED, PACING, SLEEPING, LogRing, log_free, log_give_room, log_new, log_publish, log_ring, log_tell,
+    log_tell_appenders, log_wake,
 )
 from kvcy.engine.log_format cimport SEGMENT_HEADER_BYTES, place_in_file
 from kvcy.engine.log_segment cimport history_seed, segment_make, segment_open, segments_remove_from
@@ -53,11 +54,11 @@ cdef int write_again(Log* log, uint64_t begin, uint64_t end) noexcept nogil:
             return file
         while begin < segment_end and answer >= 0:
             size = segment_end - begin
-            if size > log.ring_bytes:
-                size = log.ring_bytes
-            got = file_read_at(file, log.ring, size, place_in_file(begin, log.segment_bytes))
+            if size > log.first.bytes:
+                size = log.first.bytes
+            got = file_read_at(file, log.first.data, size, place_in_file(begin, log.segment_bytes))
             answer = <int> got if got < 0 else file_write_at(
-                file, log.ring, <size_t> got, place_in_file(begin, log.segment_bytes))
+                file, log.first.data, <size_t> got, place_in_file(begin, log.segment_bytes))
             begin += size
         if answer == 0:
             answer = file_sync(file)
@@ -137,6 +138,7 @@ cdef void set_full(Log* log, int error) noexcept nogil:
         return
     store_ordered_u32(&log.error, error)
     store_ordered_u32(&log.state, LOG_FULL if error != 0 else LOG_WORKING)
+    log_tell_appenders(log)
 
 
 cdef void judge_room(Log* log) noexcept nogil:
@@ -145,7 +147,7 @@ cdef void judge_room(Log* log) noexcept nogil:
     if load_ordered_u32(&log.next_state) == NEXT_FAILED:
         if not is_full_disk(-<int> log.next_error):
             log_break(log, <int> log.next_error)
-        elif room < 2 * log.ring_bytes:
+        elif room < 2 * log.first.bytes:
             set_full(log, <int> log.next_error)
         else:
             set_full(log, 0)
@@ -220,6 +222,7 @@ cdef int write_out(Log* log, uint64_t limit) noexcept nogil:
     """Writes the ring up to `limit`, syncing each segment that becomes full; 0 or a negative errno. An error that is
     not a full disk, and every error of a sync, has broken the log."""
     cdef uint64_t segment_end, place, size
+    cdef const LogRing* ring
     cdef int answer
     while log.written < limit:
         segment_end = (log.segment + 1) * log.segment_bytes
@@ -232,12 +235,13 @@ cdef int write_out(Log* log, uint64_t limit) noexcept nogil:
                 log_publish(log, log.boundary)
             answer = change_segment(log)
         else:
-            place = log.written & (log.ring_bytes - 1)
+            ring = log_ring(log)
+            place = log.written & (ring.bytes - 1)
             size = limit if limit < segment_end else segment_end
             size -= log.written
-            if size > log.ring_bytes - place:
-                size = log.ring_bytes - place
-            answer = file_write_at(log.file, log.ring + place, size, place_in_file(log.written, log.segment_bytes))
+            if size > ring.bytes - place:
+                size = ring.bytes - place
+            answer = file_write_at(log.file, ring.data + place, size, place_in_file(log.written, log.segment_bytes))
             if answer == 0:
                 store_ordered_u64(&log.written, log.written + size)
                 store_relaxed_u64(&log.writes, log.writes + 1)
@@ -331,7 +335,7 @@ cdef bint has_work(Log* log, uint32_t kind) noexcept nogil:
         return True
     if log.state == LOG_BROKEN:
         return False
-    if load_ordered_u64(&log.wanted) > log.durable or appended - log.taken > log.ring_bytes >> 1:
+    if load_ordered_u64(&log.wanted) > log.durable or appended - log.taken > log.first.bytes >> 1:
         return True
     return kind == SLEEPING and appended > log.written
 
@@ -393,6 +397,7 @@ cdef void log_flush_run(Log* log) noexcept nogil:
         elif ns != 0:
             sleep(log, SLEEPING, ns)
     store_ordered_u32(&log.ended, 1)
+    log_tell_appenders(log)
     log_tell(log)
 
 
