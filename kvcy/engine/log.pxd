@@ -15,7 +15,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvcy.engine.clock cimport monotonic_ns
 from kvcy.engine.futex cimport load_ordered_u32, load_ordered_u64
-from kvcy.engine.platform cimport load_relaxed_u32, unlikely
+from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64, unlikely
 
 cdef enum:
     LOG_SUBSCRIBERS_MAX = 160
@@ -36,6 +36,7 @@ cdef enum LogSleep:                     # what the flusher may be woken by
     AWAKE = 0
     SLEEPING                            # by log_kick and log_wake
     PACING                              # by log_wake alone: it has just written, and wants more to come together
+    GATHERING                           # by log_kick_crowd, when those it waits for are here, and log_wake
 
 cdef enum NextState:                    # of the segment that is made ahead of its use
     NEXT_WANTED = 0
@@ -93,6 +94,7 @@ cdef struct Log:
     char unshared_too[8]
     # What anybody changes
     uint64_t wanted                     # atomic: sync up to here whatever the policy says
+    uint64_t awaited                    # atomic: how many records there are to be before a sync, while GATHERING
     uint32_t waiting                    # atomic: how many are in log_wait
     uint32_t policy                     # atomic: LogPolicy
     uint32_t stopping                   # atomic flag
@@ -162,6 +164,14 @@ cdef inline void log_kick(Log* log) noexcept nogil:
 cdef inline const LogRing* log_ring(Log* log) noexcept nogil:
     """The ring that holds all between `taken` and what `filled` or `appended` was when it was last read."""
     return load_ring(&log.ring)
+
+
+cdef inline void log_kick_crowd(Log* log) noexcept nogil:
+    """To be called after appending, as often as one likes: wakes the flusher if it waits for more records to come
+    together, and they have."""
+    if unlikely(load_ordered_u32(&log.sleeping) == GATHERING) \
+            and load_relaxed_u64(&log.records) >= load_relaxed_u64(&log.awaited):
+        log_wake(log)
 
 
 cdef inline uint64_t log_appended(const Log* log) noexcept nogil:

@@ -14,10 +14,8 @@ cdef extern from *:
     #define KVCY_LOG_SLEEP_MAX_NS    500000000u     /* however little there is to do, the flusher looks */
     #define KVCY_LOG_SYNC_NS         500000000u     /* everysec: from one sync to the next */
     #define KVCY_LOG_PACE_NS          10000000u     /* everysec, no: from one write to the next */
-    #define KVCY_LOG_NAP_NS              30000u     /* always: between two looks at who has come, at least */
     #define KVCY_LOG_RETRY_NS        100000000u     /* a full disk */
     """
-    const uint64_t LOG_NAP_NS "KVCY_LOG_NAP_NS"
     const uint64_t LOG_SLEEP_MAX_NS "KVCY_LOG_SLEEP_MAX_NS"
     const uint64_t LOG_SYNC_NS "KVCY_LOG_SYNC_NS"
     const uint64_t LOG_PACE_NS "KVCY_LOG_PACE_NS"
@@ -43,7 +41,7 @@ cdef Log* log_open(const LogOptions* options, int* error) noexcept nogil
 # if nobody appends. REQUIRES: one thread at a time.
 cdef uint64_t log_flush_step(Log* log) noexcept nogil
 # What log_flush_run asks before a step under `always`; for tests.
-cdef bint crowd_is_expected(const Log* log, uint64_t waited_ns) noexcept nogil
+cdef bint crowd_is_expected(Log* log) noexcept nogil
 cdef void log_flush_run(Log* log) noexcept nogil        # returns after log_stop, all being durable that can be
 cdef void log_prepare_run(Log* log) noexcept nogil
 cdef void log_stop(Log* log) noexcept nogil             # nothing may be appended after this

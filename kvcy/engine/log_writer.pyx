@@ -23,7 +23,7 @@ from kvcy.engine.futex cimport (
     store_ordered_u64, swap_if_u32,
 )
 from kvcy.engine.log cimport (
-    AWAKE, LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_FULL, LOG_RING_BYTES, LOG_WORKING, NEXT_FAILED, NEXT_MAKING,
+    AWAKE, GATHERING, LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_FULL, LOG_RING_BYTES, LOG_WORKING, NEXT_FAILED, NEXT_MAKING,
     NEXT_READY, NEXT_WANTED, PACING, SLEEPING, LogRing, log_free, log_give_room, log_new, log_publish, log_ring, log_tell,
     log_tell_appenders, log_wake,
 )
@@ -32,7 +32,9 @@ from kvcy.engine.log_segment cimport history_seed, segment_make, segment_open, s
 from kvcy.engine.platform cimport invariant, load_relaxed_u64, store_relaxed_u64
 
 cdef enum:
-    LOG_VAIN_MAX = 6
+    CROWD_SYNC_US_MIN = 1000        # a sync that takes so long is to serve all
+    VAIN_MIN = 3                    # in vain so often in a row: the next 1 << vain syncs are not waited for
+    VAIN_MAX = 6
 
 
 # --- opening
@@ -347,31 +349,36 @@ cdef void sleep(Log* log, uint32_t kind, uint64_t ns) noexcept nogil:
     store_ordered_u32(&log.sleeping, AWAKE)
 
 
-cdef bint crowd_is_expected(const Log* log, uint64_t waited_ns) noexcept nogil:
-    """Whether to wait for more records before the next sync, having waited so long already.
+cdef bint crowd_is_expected(Log* log) noexcept nogil:
+    """Whether to wait for more records before the next sync, and for how many: log.awaited.
 
     Under `always`, those who got their replies after the last sync come back soon, and those who came meanwhile wait
-    already: together they were `crowd`. A sync for all of them serves more than one for each half, if the waiting takes
-    less than half as long as a sync does. Who waits alone is served at once.
+    already: together they were `crowd`. Where a sync takes long, one for all of them serves more than one for each half.
+    Who is alone is served at once.
     """
-    cdef uint64_t pending = load_relaxed_u64(&log.records) - log.covered
-    return 0 < pending < log.crowd and waited_ns < load_relaxed_u64(&log.sync_last_us) * 500
+    cdef uint64_t records = load_relaxed_u64(&log.records)
+    store_relaxed_u64(&log.awaited, log.covered + log.crowd)
+    return log.covered < records < log.awaited and load_relaxed_u64(&log.sync_last_us) >= CROWD_SYNC_US_MIN
 
 
 cdef void gather(Log* log) noexcept nogil:
-    """Lets those who are expected come before the next sync; not so often where they do not."""
-    cdef uint64_t began_ns, nap_ns
-    if load_ordered_u32(&log.policy) != LOG_ALWAYS or log.state != LOG_WORKING or not crowd_is_expected(log, 0):
+    """Lets those who are expected come before the next sync, for as long as that takes at most; and not so often where
+    they do not."""
+    cdef uint64_t until_ns, now_ns
+    if load_ordered_u32(&log.policy) != LOG_ALWAYS or log.state != LOG_WORKING or not crowd_is_expected(log):
         return
     if log.hasty != 0:
         log.hasty -= 1
         return
-    nap_ns = max(load_relaxed_u64(&log.sync_last_us) * 1000 // 16, <uint64_t> LOG_NAP_NS)
-    began_ns = log.now_ns()
-    while crowd_is_expected(log, log.now_ns() - began_ns) and not load_ordered_u32(&log.stopping):
-        futex_wait(&log.stopping, 0, <int64_t> nap_ns)
-    log.vain = min(log.vain + 1, <uint32_t> LOG_VAIN_MAX) if crowd_is_expected(log, 0) else 0
-    if log.vain != 0:
+    now_ns = log.now_ns()
+    until_ns = now_ns + load_relaxed_u64(&log.sync_last_us) * 1000
+    store_ordered_u32(&log.sleeping, GATHERING)
+    while now_ns < until_ns and crowd_is_expected(log) and not has_work(log, GATHERING):
+        futex_wait(&log.sleeping, GATHERING, <int64_t> (until_ns - now_ns))
+        now_ns = log.now_ns()
+    store_ordered_u32(&log.sleeping, AWAKE)
+    log.vain = min(log.vain + 1, <uint32_t> VAIN_MAX) if crowd_is_expected(log) else 0
+    if log.vain >= VAIN_MIN:
         log.hasty = <uint32_t> 1 << log.vain
 
 

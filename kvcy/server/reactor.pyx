@@ -27,7 +27,7 @@ from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport session_free, session_new
 from kvcy.commands.types cimport Session
 from kvcy.engine.log cimport (
-    log_appended, log_holds_back, log_kick, log_subscribe, log_unsubscribe)
+    log_appended, log_holds_back, log_kick, log_kick_crowd, log_subscribe, log_unsubscribe)
 from kvcy.engine.platform cimport (
     add_relaxed_u64, likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64,
 )
@@ -76,6 +76,7 @@ cdef void kick_log(Loop* loop, bint idle) noexcept nogil:
     cdef uint64_t end = log_appended(loop.executor.keyspace.log)
     if end == loop.kicked:
         return
+    log_kick_crowd(loop.executor.keyspace.log)
     if loop.unkicked_us == 0:
         loop.unkicked_us = loop.executor.now_us
     if idle or not 0 <= loop.executor.now_us - loop.unkicked_us < UNKICKED_US_MAX:

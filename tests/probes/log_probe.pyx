@@ -123,8 +123,10 @@ cdef class Writer:
             ns = log_flush_step(self.log)
         return ns
 
-    def crowd_is_expected(self, uint64_t waited_ns) -> bool:
-        return crowd_is_expected(self.log, waited_ns)
+    def crowd_is_expected(self, uint64_t sync_us) -> bool:
+        """As if the last sync had taken so long."""
+        self.log.sync_last_us = sync_us
+        return crowd_is_expected(self.log)
 
     def run(self) -> None:
         with nogil:
