@@ -205,6 +205,9 @@ def test_a_long_sync_waits_for_those_whom_the_last_one_let_go(directory: int) ->
     for _ in range(2):
         writer.append(b"x")
     assert not writer.crowd_is_expected(5000)       # all are back
+    writer.step()
+    writer.append(b"x")
+    assert writer.crowd_is_expected(5000)
     for _ in range(3):
         writer.step()
         writer.append(b"x")
