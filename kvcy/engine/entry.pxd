@@ -5,13 +5,13 @@
             4   uint32  access   last access: store-wide tick of 4 ms (LRU), or what the policy keeps there
             8   uint32  previous LRU neighbours: handles in the same partition, 0 none
            12   uint32  next
-           16   int64   expire_ms       only with ENTRY_EXPIRES: Unix time in ms
+           16   EntryExpiry     16 bytes, only with ENTRY_EXPIRES
             .   Block*  key block       only with ENTRY_KEY_APART (then key length is 0)
             .   Block*  value block     only with ENTRY_VALUE_APART (then value length is 0)
             .   key bytes, then value bytes
 
-Everything lies in one arena cell, so lengths are at most ENTRY_INLINE_MAX together. Optional 8-byte fields come first
-and are aligned. The entry owns one reference of each block it points to.
+Everything lies in one arena cell, so lengths are at most ENTRY_INLINE_MAX together. Optional fields come first
+and are aligned to 8. The entry owns one reference of each block it points to.
 """
 from libc.stdint cimport int64_t, uint32_t
 from kvcy.engine.block cimport Block, Bytes
@@ -41,34 +41,47 @@ cdef struct Entry:
     uint32_t previous
     uint32_t next
 
+cdef struct EntryExpiry:
+    int64_t expire_ms            # Unix time in ms, not 0
+    uint32_t previous            # in the timing wheel (wheel.pxd): handles, or at the ends of a list its number
+    uint32_t next
+
 cdef inline uint32_t entry_flags(const Entry* entry) noexcept nogil:
     return entry.meta >> 28
 
 cdef inline int entry_type(const Entry* entry) noexcept nogil:
     return (entry.meta >> 24) & 15
 
+cdef inline EntryExpiry* entry_expiry(const Entry* entry) noexcept nogil:
+    """REQUIRES: ENTRY_EXPIRES."""
+    return <EntryExpiry*> (entry + 1)
+
 cdef inline int64_t entry_expire_ms(const Entry* entry) noexcept nogil:
     """The entry's expiry, Unix time in ms; 0 when it has none."""
     if (entry.meta >> 28) & ENTRY_EXPIRES:
-        return (<const int64_t*> (entry + 1))[0]
+        return entry_expiry(entry).expire_ms
     return 0
 
 cdef inline bint entry_expired(const Entry* entry, int64_t now_ms) noexcept nogil:
-    return ((entry.meta >> 28) & ENTRY_EXPIRES) != 0 and (<const int64_t*> (entry + 1))[0] <= now_ms
+    return ((entry.meta >> 28) & ENTRY_EXPIRES) != 0 and entry_expiry(entry).expire_ms <= now_ms
 
 cdef inline const char* entry_payload(const Entry* entry) noexcept nogil:
     """Where the key bytes start: after the optional fields."""
     cdef uint32_t flags = entry.meta >> 28
-    return <const char*> (entry + 1) + 8 * ((flags & 1) + ((flags >> 1) & 1) + ((flags >> 2) & 1))
+    return <const char*> (entry + 1) + 8 * (2 * (flags & 1) + ((flags >> 1) & 1) + ((flags >> 2) & 1))
 
 cdef inline Block* entry_key_block(const Entry* entry) noexcept nogil:
     """REQUIRES: ENTRY_KEY_APART."""
-    return (<Block* const*> (entry + 1))[(entry.meta >> 28) & ENTRY_EXPIRES]
+    return (<Block* const*> (entry + 1))[2 * ((entry.meta >> 28) & ENTRY_EXPIRES)]
+
+cdef inline Block** entry_value_place(const Entry* entry) noexcept nogil:
+    """Where the pointer to the value block lies. REQUIRES: ENTRY_VALUE_APART."""
+    cdef uint32_t flags = entry.meta >> 28
+    return <Block**> (entry + 1) + (2 * (flags & 1) + ((flags >> 2) & 1))
 
 cdef inline Block* entry_value_block(const Entry* entry) noexcept nogil:
     """REQUIRES: ENTRY_VALUE_APART."""
-    cdef uint32_t flags = entry.meta >> 28
-    return (<Block* const*> (entry + 1))[(flags & 1) + ((flags >> 2) & 1)]
+    return entry_value_place(entry)[0]
 
 cdef inline Bytes entry_key(const Entry* entry) noexcept nogil:
     """The key, borrowed from the entry."""

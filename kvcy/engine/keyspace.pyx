@@ -10,7 +10,7 @@ from kvcy.engine.arena cimport arena_at
 from kvcy.engine.block cimport Block, block_new, block_release, block_reserve
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_INLINE_MAX, ENTRY_VALUE_APART, TYPE_STRING, entry_expire_ms, entry_expired,
-    entry_flags, entry_type, entry_value, entry_value_block)
+    entry_flags, entry_type, entry_value, entry_value_block, entry_value_place)
 from kvcy.engine.journal cimport (
     Change, journal_commit, journal_delete, journal_expire, journal_put, journal_ready, journal_splice)
 from kvcy.engine.lru cimport lru_touch
@@ -162,8 +162,8 @@ cdef void remove_slot(Access* access, Partition* partition, Slot* slot, const Ke
     cdef bint was_volatile = (entry_flags(partition_entry(partition, slot)) & ENTRY_EXPIRES) != 0
     cdef Change change = change_of(access, database, key)
     changed(access, database, key)
-    partition_remove(partition, slot)
     journal_delete(&change)
+    partition_remove(partition, slot)      # the key may be the entry's own
     count_keys(&access.keyspace.shards[key.shard], database, -1, -1 if was_volatile else 0)
 
 
@@ -394,7 +394,7 @@ cdef bint splice_in_block(Access* access, Partition* partition, Slot* slot, cons
         block = block_reserve(block, min(<size_t> VALUE_BYTES_MAX, size + (size if size < (1 << 20) else (1 << 20))))
         if block == NULL:
             return False
-        entry_set_value_block(entry, block)
+        entry_value_place(entry)[0] = block
     changed(access, access.database, key)
     if offset > old_size:
         memset(block.data + old_size, 0, offset - old_size)
@@ -403,11 +403,6 @@ cdef bint splice_in_block(Access* access, Partition* partition, Slot* slot, cons
     entry.meta |= <uint32_t> ENTRY_EDITED << 28
     entry.access = access_tick(access)
     return True
-
-
-cdef inline void entry_set_value_block(Entry* entry, Block* block) noexcept nogil:
-    cdef uint32_t flags = entry_flags(entry)
-    (<Block**> (entry + 1))[(flags & 1) + (flags >> 2 & 1)] = block
 
 
 cdef Status keyspace_splice(Access* access, const Key* key, size_t offset, Bytes bytes, size_t* size) noexcept nogil:

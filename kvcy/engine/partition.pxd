@@ -1,9 +1,10 @@
 # cython: language_level=3
-"""One database's part of one shard: its table, its arena and its LRU lists.
+"""One database's part of one shard: its table, its arena, its LRU lists and its timing wheel.
 
 A partition is made when a database first gets a key in that shard. FLUSHDB detaches whole partitions, SWAPDB swaps
 their pointers. An entry is in the table once and in exactly one of the two lists: `volatile_` when it has an expiry,
-else `lasting`. REQUIRES for all calls: the shard's lock; exclusively for what changes the partition.
+else `lasting`. Those with an expiry are in the wheel too, which is made with the first of them. REQUIRES for all calls:
+the shard's lock; exclusively for what changes the partition.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp
@@ -15,12 +16,14 @@ from kvcy.engine.lru cimport LruList
 from kvcy.engine.pages cimport PagePool
 from kvcy.engine.quiet cimport Retired
 from kvcy.engine.table cimport Slot, Table, table_find
+from kvcy.engine.wheel cimport WHEEL_NEVER, Wheel, wheel_wake_ms
 
 cdef struct Partition:
     Table table
     Arena arena
     LruList lasting
     LruList volatile_
+    Wheel* wheel               # NULL until an entry first had an expiry
     PagePool* pool
     Retired note               # by which a detached partition is retired
     uint64_t blocks            # blocks that entries point to: 0 lets partition_free skip the walk
@@ -43,6 +46,8 @@ cdef bint partition_add(Partition* partition, uint32_t bits, const EntryPlan* pl
 cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* plan) noexcept nogil
 # Takes the entry out and frees it.
 cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil
+# An entry that is due, or NULL when none is left or `looks` entries have been looked at (it counts them down).
+cdef Entry* partition_due(Partition* partition, int64_t now_ms, uint32_t* looks) noexcept nogil
 # The list the entry belongs to.
 cdef LruList* partition_list(Partition* partition, const Entry* entry) noexcept nogil
 # Memory of the entry's cell and blocks, without its slot.
@@ -53,6 +58,10 @@ cdef bint partition_compact(Partition* partition, BitsOf bits_of, const void* co
 
 cdef inline Entry* partition_entry(const Partition* partition, const Slot* slot) noexcept nogil:
     return <Entry*> arena_at(&partition.arena, slot.handle)
+
+# When partition_due will have something to do: wheel_wake_ms.
+cdef inline int64_t partition_wake_ms(const Partition* partition, int64_t now_ms) noexcept nogil:
+    return WHEEL_NEVER if partition.wheel == NULL else wheel_wake_ms(partition.wheel, now_ms)
 
 # The slot of the key, or NULL.
 cdef inline Slot* partition_find(const Partition* partition, uint32_t bits, const char* key,

@@ -2,7 +2,7 @@
 """One database's part of one shard: see partition.pxd.
 
 Every change is made in the order allocate, check, commit. An entry keeps its cell while the new content fits and wastes
-no more than an eighth of it; else it moves: the slot and the two list neighbours are updated.
+no more than an eighth of it; else it moves: the slot, the two list neighbours and those in the wheel are updated.
 """
 from libc.string cimport memcpy, memmove
 
@@ -12,7 +12,7 @@ from kvcy.engine.arena cimport (
 from kvcy.engine.block cimport block_new, block_release, block_retain
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_HEADER_BYTES, ENTRY_INLINE_MAX, ENTRY_KEY_APART, ENTRY_KEY_INLINE_MAX,
-    ENTRY_VALUE_APART, entry_flags, entry_key_block, entry_payload, entry_value_block)
+    ENTRY_VALUE_APART, EntryExpiry, entry_expiry, entry_flags, entry_key_block, entry_payload, entry_value_block)
 from kvcy.engine.lru cimport lru_moved, lru_push, lru_remove
 from kvcy.engine.memory cimport memory_free, memory_new_lines
 from kvcy.engine.platform cimport invariant, load_acquire_u32
@@ -20,6 +20,8 @@ from kvcy.engine.quiet cimport quiet_retire
 from kvcy.engine.table cimport (
     table_close, table_find, table_from, table_init, table_insert, table_remove, table_reserve,
     table_set_handle)
+from kvcy.engine.wheel cimport (
+    wheel_add, wheel_advance, wheel_changed, wheel_free, wheel_moved, wheel_new, wheel_next, wheel_remove)
 
 cdef enum:
     BLOCK_BYTES_LAZY = 262144      # a larger block is freed by upkeep, not on the path of a command
@@ -64,6 +66,7 @@ cdef void partition_free(Partition* partition) noexcept nogil:
     invariant(partition.blocks == 0)
     table_close(&partition.table)
     arena_clear(&partition.arena, partition.pool)
+    wheel_free(partition.wheel)
     memory_free(partition)
 
 
@@ -113,7 +116,7 @@ cdef size_t plan_bytes(const EntryPlan* plan, uint32_t flags) noexcept nogil:
     """The cell an entry of this plan needs."""
     cdef size_t size = ENTRY_HEADER_BYTES
     if flags & ENTRY_EXPIRES:
-        size += 8
+        size += sizeof(EntryExpiry)
     size += 8 if flags & ENTRY_KEY_APART else plan.key_size
     size += 8 if flags & ENTRY_VALUE_APART else plan.value.size
     return size
@@ -145,8 +148,8 @@ cdef void entry_fill(Entry* entry, const EntryPlan* plan, uint32_t flags, Block*
     cdef uint32_t value_length = 0
     entry.access = plan.access
     if flags & ENTRY_EXPIRES:
-        (<int64_t*> at)[0] = plan.expire_ms
-        at += 8
+        (<EntryExpiry*> at).expire_ms = plan.expire_ms
+        at += sizeof(EntryExpiry)
     if flags & ENTRY_KEY_APART:
         (<Block**> at)[0] = key_block
         at += 8
@@ -190,19 +193,38 @@ cdef uint32_t entry_make(Partition* partition, const EntryPlan* plan, uint32_t f
     return handle
 
 
+cdef bint wheel_ready(Partition* partition, uint32_t flags) noexcept nogil:
+    """Makes sure that there is a wheel if an entry with these flags needs one; false: no memory."""
+    if flags & ENTRY_EXPIRES and partition.wheel == NULL:
+        partition.wheel = wheel_new()
+        return partition.wheel != NULL
+    return True
+
+
 cdef bint partition_add(Partition* partition, uint32_t bits, const EntryPlan* plan) noexcept nogil:
+    cdef uint32_t flags = plan_flags(plan)
     cdef uint32_t handle
-    if not table_reserve(&partition.table):
+    if not table_reserve(&partition.table) or not wheel_ready(partition, flags):
         return False
-    handle = entry_make(partition, plan, plan_flags(plan))
+    handle = entry_make(partition, plan, flags)
     if handle == 0:
         return False
     table_insert(&partition.table, bits, handle)
     lru_push(partition_list(partition, <Entry*> arena_at(&partition.arena, handle)), &partition.arena, handle)
+    if flags & ENTRY_EXPIRES:
+        wheel_add(partition.wheel, &partition.arena, handle)
     return True
 
 
 # --- changing entries
+
+cdef inline void change_expiry(Partition* partition, uint32_t handle, int64_t expire_ms) noexcept nogil:
+    """REQUIRES: the entry has an expiry, and keeps one."""
+    cdef EntryExpiry* expiry = entry_expiry(<const Entry*> arena_at(&partition.arena, handle))
+    cdef int64_t old_ms = expiry.expire_ms
+    expiry.expire_ms = expire_ms
+    wheel_changed(partition.wheel, &partition.arena, handle, old_ms)
+
 
 cdef bint replace_inline(Partition* partition, Slot* slot, const EntryPlan* plan, uint32_t flags) noexcept nogil:
     """Overwrites value and expiry inside the cell, when nothing else changes and the cell stays well used."""
@@ -216,7 +238,7 @@ cdef bint replace_inline(Partition* partition, Slot* slot, const EntryPlan* plan
     if need > room or room - need > 8 + (room >> 3):
         return False
     if flags & ENTRY_EXPIRES:
-        (<int64_t*> (entry + 1))[0] = plan.expire_ms
+        change_expiry(partition, slot.handle, plan.expire_ms)
     memmove(<char*> entry_payload(entry) + (entry.meta & 4095), plan.value.data, plan.value.size)
     entry.meta = entry.meta & 4095 | <uint32_t> plan.value.size << 12 | <uint32_t> plan.type << 24 | flags << 28
     entry.access = plan.access
@@ -235,7 +257,7 @@ cdef bint replace_in_block(Partition* partition, Slot* slot, const EntryPlan* pl
     if plan.value.size > block.capacity or block.capacity - plan.value.size > block.capacity >> 3:
         return False
     if flags & ENTRY_EXPIRES:
-        (<int64_t*> (entry + 1))[0] = plan.expire_ms
+        change_expiry(partition, slot.handle, plan.expire_ms)
     memcpy(block.data, plan.value.data, plan.value.size)
     block.size = plan.value.size
     entry.meta = entry.meta & 4095 | <uint32_t> plan.type << 24 | flags << 28
@@ -249,6 +271,8 @@ cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* p
     cdef uint32_t new_handle
     cdef Entry* old
     cdef Entry* new
+    if not wheel_ready(partition, flags):
+        return False
     if replace_inline(partition, slot, plan, flags) or replace_in_block(partition, slot, plan, flags):
         return True
     new_handle = entry_make(partition, plan, flags)
@@ -259,10 +283,18 @@ cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* p
     if (flags ^ entry_flags(old)) & ENTRY_EXPIRES:
         lru_remove(partition_list(partition, old), &partition.arena, old_handle)
         lru_push(partition_list(partition, new), &partition.arena, new_handle)
+        if flags & ENTRY_EXPIRES:
+            wheel_add(partition.wheel, &partition.arena, new_handle)
+        else:
+            wheel_remove(partition.wheel, &partition.arena, old_handle)
     else:
         new.previous = old.previous
         new.next = old.next
         lru_moved(partition_list(partition, new), &partition.arena, old_handle, new_handle)
+        if flags & ENTRY_EXPIRES:
+            entry_expiry(new)[0] = entry_expiry(old)[0]
+            wheel_moved(partition.wheel, &partition.arena, new_handle)
+            change_expiry(partition, new_handle, plan.expire_ms)
     table_set_handle(slot, new_handle)
     blocks_release(partition, old)
     arena_free(&partition.arena, partition.pool, old_handle)
@@ -273,9 +305,20 @@ cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil:
     cdef uint32_t handle = slot.handle
     cdef Entry* entry = partition_entry(partition, slot)
     lru_remove(partition_list(partition, entry), &partition.arena, handle)
+    if entry_flags(entry) & ENTRY_EXPIRES:
+        wheel_remove(partition.wheel, &partition.arena, handle)
     table_remove(&partition.table, slot)
     blocks_release(partition, entry)
     arena_free(&partition.arena, partition.pool, handle)
+
+
+cdef Entry* partition_due(Partition* partition, int64_t now_ms, uint32_t* looks) noexcept nogil:
+    cdef uint32_t handle
+    if partition.wheel == NULL:
+        return NULL
+    wheel_advance(partition.wheel, &partition.arena, now_ms)
+    handle = wheel_next(partition.wheel, &partition.arena, now_ms, looks)
+    return NULL if handle == 0 else <Entry*> arena_at(&partition.arena, handle)
 
 
 # --- compaction
@@ -291,6 +334,8 @@ cdef bint entry_move(Partition* partition, Slot* slot) noexcept nogil:
     entry = <Entry*> arena_at(&partition.arena, new_handle)
     memcpy(entry, arena_at(&partition.arena, old_handle), size)
     lru_moved(partition_list(partition, entry), &partition.arena, old_handle, new_handle)
+    if entry_flags(entry) & ENTRY_EXPIRES:
+        wheel_moved(partition.wheel, &partition.arena, new_handle)
     table_set_handle(slot, new_handle)
     arena_free(&partition.arena, partition.pool, old_handle)
     return True

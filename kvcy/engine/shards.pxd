@@ -45,6 +45,12 @@ cdef struct Shard:                       # what a read of database 0 needs comes
     uint64_t reshapes                    # how often a database was flushed or swapped; under the lock
     uint64_t[5] unused                   # up to a whole number of cache lines: shards share none
 
+cdef struct ExpireLag:                   # expiry.pxd; written by one thread, read by any (atomic)
+    uint64_t second                      # Unix time in s
+    uint64_t most_ms                     # the largest lag in it
+    uint64_t before_ms                   # the largest in the second before
+    uint64_t last_ms                     # of the key removed last
+
 cdef struct Keyspace:
     HashKey hash_key
     uint32_t shard_count                 # a power of two
@@ -54,7 +60,9 @@ cdef struct Keyspace:
     PagePool pool
     uint64_t memory_bytes_max            # maxmemory; 0 none (atomic)
     uint32_t upkeep_shard                # where keyspace_upkeep goes on (one thread at a time)
+    uint32_t expire_shard                # where keyspace_expire goes on (one thread at a time)
     bint lru_ordered                     # reads move entries in the LRU list (off when the policy orders nothing)
+    ExpireLag expire_lag
     uint64_t expired_keys                # atomic statistics
     uint64_t keyspace_hits
     uint64_t keyspace_misses

@@ -14,6 +14,7 @@ from kvcy.engine.platform cimport invariant, load_acquire_u64
 from kvcy.engine.quiet cimport quiet_reclaim
 from kvcy.engine.rwlock cimport back_off
 from kvcy.engine.table cimport table_bytes
+from kvcy.engine.wheel cimport Wheel
 
 
 # --- life
@@ -67,6 +68,8 @@ cdef uint64_t keyspace_memory_bytes(Keyspace* keyspace) noexcept nogil:
         for database in range(DATABASES_MAX):
             partition = keyspace.shards[i].partitions[database]
             if partition != NULL:
+                if partition.wheel != NULL:
+                    total += sizeof(Wheel)
                 total += sizeof(Partition) + partition.arena.page_bytes + table_bytes(&partition.table)
         shard_unlock(keyspace, i, False)
     return total

@@ -12,6 +12,7 @@ from kvcy.commands.objects cimport encoding_name
 from kvcy.commands.service cimport ServiceHandle, service_handle
 from kvcy.commands.types cimport Clients, Session
 from kvcy.engine.entry cimport Entry, entry_value
+from kvcy.engine.expiry cimport expire_lag_ms_max
 from kvcy.engine.keyspace cimport Access, keyspace_idle_s, keyspace_peek
 from kvcy.engine.shards cimport (
     DATABASES_MAX, Key, Keyspace, keyspace_key, keyspace_memory_bytes, shard_lock, shard_unlock)
@@ -25,6 +26,12 @@ cdef struct ClientSums:
     uint64_t buffers                 # bytes that carriers keep for clients
     uint64_t input_max
     uint64_t output_max
+
+
+cdef int64_t now_ms() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_REALTIME, &now)
+    return <int64_t> now.tv_sec * 1000 + now.tv_nsec // 1000000
 
 
 cdef ClientSums sum_clients(Clients* clients) noexcept nogil:
@@ -77,6 +84,8 @@ cdef class Native:
             "memory_bytes": memory_bytes + sums.buffers,
             "changes": keyspace_dirty(keyspace),
             "expired_keys": load_relaxed_u64(&keyspace.expired_keys),
+            "expire_lag_ms_max": expire_lag_ms_max(keyspace, now_ms()),
+            "expire_lag_ms_last": load_relaxed_u64(&keyspace.expire_lag.last_ms),
             "hits": load_relaxed_u64(&keyspace.keyspace_hits),
             "misses": load_relaxed_u64(&keyspace.keyspace_misses),
         }
@@ -131,7 +140,6 @@ cdef class Native:
         cdef size_t size = len(key)
         cdef size_t value_size = 0
         cdef int64_t idle_s = 0
-        cdef timespec now
         access.keyspace = self.store.keyspace
         access.database = database
         access.exclusive = False
@@ -140,8 +148,7 @@ cdef class Native:
         access.hits = 0
         access.misses = 0
         with nogil:
-            clock_gettime(CLOCK_REALTIME, &now)
-            access.now_ms = <int64_t> now.tv_sec * 1000 + now.tv_nsec // 1000000
+            access.now_ms = now_ms()
             found = keyspace_key(access.keyspace, data, size)
             shard_lock(access.keyspace, found.shard, False)
             entry = keyspace_peek(&access, &found)

@@ -1,13 +1,19 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Upkeep: what the engine leaves to be done off the hot path, in a thread that sleeps in between.
 
-Frees what was replaced once all threads have passed a quiet point, goes on with growth in slices, gives back memory.
+Removes keys when they expire, frees what was replaced once all threads have passed a quiet point, goes on with growth
+in slices, gives back memory. It sleeps until the next key expires, PAUSE_MS at most: a key that is given less than that
+to live may be as late. Where much is due at once, it works for half of the time.
 The process's malloc is told to give large blocks and the top of its heap back to the system as soon as they are free.
 """
 from libc.stdint cimport int64_t, uint64_t
+
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport close, write
+
 from kvcy._core cimport Store
+from kvcy.engine.clock cimport monotonic_ns
+from kvcy.engine.expiry cimport keyspace_expire
 from kvcy.engine.whole cimport keyspace_upkeep
 from kvcy.engine.quiet cimport quiet_reclaim
 
@@ -42,8 +48,13 @@ cdef extern from *:
 cdef enum:
     PAUSE_MS = 100
     BUSY_PAUSE_MS = 1            # while there is more to do
+    EXPIRE_WORK_NS = 1000000     # between two pauses
     SLICES = 32
     RECLAIM_MAX = 64
+
+
+cdef inline int64_t monotonic_ms() noexcept nogil:
+    return <int64_t> (monotonic_ns() // 1000000)
 
 
 cdef class Upkeep:
@@ -70,13 +81,22 @@ cdef class Upkeep:
     cdef void work(self) noexcept nogil:
         cdef pollfd stopped
         cdef timespec now
-        cdef bint more = False
+        cdef int64_t now_ms
+        cdef int64_t expire_ms = 0           # when keys are next due, Unix time
+        cdef int64_t tidy_ms = 0             # when the rest is next to be done, monotonic
+        cdef int64_t pause_ms = 0
+        cdef bint more
         stopped.fd = self.stop_fd
         stopped.events = POLLIN
-        while poll(&stopped, 1, BUSY_PAUSE_MS if more else PAUSE_MS) <= 0:      # ends: stop() makes it readable
+        while poll(&stopped, 1, <int> pause_ms) <= 0:      # ends: stop() makes it readable
             clock_gettime(CLOCK_REALTIME, &now)
-            more = keyspace_upkeep(self.store.keyspace, <int64_t>now.tv_sec * 1000 + now.tv_nsec // 1000000, SLICES)
-            more |= quiet_reclaim(RECLAIM_MAX) == RECLAIM_MAX
+            now_ms = <int64_t> now.tv_sec * 1000 + now.tv_nsec // 1000000
+            expire_ms = keyspace_expire(self.store.keyspace, now_ms, EXPIRE_WORK_NS)
+            if monotonic_ms() >= tidy_ms:
+                more = keyspace_upkeep(self.store.keyspace, now_ms, SLICES)
+                more |= quiet_reclaim(RECLAIM_MAX) == RECLAIM_MAX
+                tidy_ms = monotonic_ms() + (BUSY_PAUSE_MS if more else PAUSE_MS)
+            pause_ms = max(min(expire_ms - now_ms, tidy_ms - monotonic_ms()), <int64_t> BUSY_PAUSE_MS)
 
     def stop(self) -> None:
         cdef uint64_t one = 1

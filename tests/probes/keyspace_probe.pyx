@@ -6,6 +6,7 @@ from libc.string cimport memset
 
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport ENTRY_EDITED, Entry, entry_expire_ms, entry_flags, entry_key, entry_value
+from kvcy.engine.expiry cimport expire_lag_ms_max, keyspace_expire
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
     Access, keyspace_copy, keyspace_delete, keyspace_entry_bytes, keyspace_expire_at, keyspace_get, keyspace_idle_s,
@@ -184,6 +185,14 @@ cdef class Keys:
 
     def upkeep(self, slices):
         return bool(keyspace_upkeep(self.keyspace, self.now_ms, slices))
+
+    def expire_due(self):
+        """Active expiry of all that is due; when it wants to be called again, ms."""
+        return keyspace_expire(self.keyspace, self.now_ms, 1 << 62)
+
+    def expired(self):
+        """Keys that have been removed because they had expired; the largest lag of active expiry, ms."""
+        return self.keyspace.expired_keys, expire_lag_ms_max(self.keyspace, self.now_ms)
 
     def prefetch(self, bytes name, database=0):
         cdef Key key = self.key(name)

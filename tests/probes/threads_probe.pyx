@@ -19,6 +19,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from kvcy.engine.block cimport Bytes, block_release, block_retain
 from kvcy.engine.entry cimport Entry, entry_value
+from kvcy.engine.expiry cimport keyspace_expire
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
     Access, keyspace_delete, keyspace_get, keyspace_peek, keyspace_put, keyspace_rename, keyspace_settle,
@@ -262,6 +263,7 @@ cdef void whole(Worker* worker, uint64_t how) noexcept nogil:
         shard_unlock(worker.keyspace, <uint32_t> shard, False)
     elif worker.number == 0:
         keyspace_upkeep(worker.keyspace, access.now_ms, 4)
+        keyspace_expire(worker.keyspace, access.now_ms, 100000)
     quiet_reclaim(16)
 
 
