@@ -7,18 +7,36 @@ import os
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 
 from kvcy._core import Store
-from kvcy._loading import LoadReport
+from kvcy._loading import Loader, LoadReport
 from kvcy._persistence import Persistence
 from kvcy.engine.directory import Directory, Manifest, holds_data
 from kvcy.errors import DirectoryError, KvcyError
 
 
 def open_data(
-    path: str | os.PathLike[str], *, shards: int, policy: str | None, database: int = 0
+    path: str | os.PathLike[str],
+    *,
+    shards: int,
+    policy: str | None,
+    database: int = 0,
 ) -> tuple[Store, Persistence, LoadReport]:
-    """Locks the directory (made if need be), loads what it holds, and opens its log.
+    """claim_data and load_data in one: the same arguments, and they raise the same."""
+    store, persistence = claim_data(path, shards=shards, logged=policy is not None, database=database)
+    try:
+        report = load_data(persistence, policy)
+    except BaseException:
+        persistence.close()
+        raise
+    return store, persistence, report
+
+
+def claim_data(
+    path: str | os.PathLike[str], *, shards: int, logged: bool, database: int = 0
+) -> tuple[Store, Persistence]:
+    """Locks the directory (made if need be), and makes the store for what it holds, still empty.
 
     Without a log, a directory that holds nothing is neither made nor locked: the first snapshot claims it
     (Snapshots.claim).
@@ -26,18 +44,17 @@ def open_data(
     Args:
         path: of the directory.
         shards: of a new directory; an old one keeps its number.
-        policy: always, everysec or no (appendfsync); None: nothing is logged.
+        logged: whether changes are going to be logged.
         database: which of the 16 databases the store's mapping shows.
 
     Raises:
         DirectoryInUseError: another process uses it.
-        DirectoryError, ManifestError, DamagedError, LogError: it cannot be used; the message says why.
-        MemoryError: there is no memory for what it holds.
+        DirectoryError, ManifestError: it cannot be used; the message says why.
     """
-    if policy is None and not holds_data(path):
+    if not logged and not holds_data(path):
         drawn = Manifest.drawn(shards)
         store = Store(shards=shards, database=database, hash_key=drawn.hash_key)
-        return store, Persistence(store, None, drawn), LoadReport()
+        return store, Persistence(store, None, drawn)
     directory = Directory(path)
     try:
         found = directory.read_manifest()
@@ -45,19 +62,41 @@ def open_data(
         if found is None:
             directory.write_manifest(manifest)
         store = Store(shards=manifest.shards, database=database, hash_key=manifest.hash_key)
-        persistence = Persistence(store, directory, manifest)
-        report = persistence.load()
-        if policy is None:
-            persistence.snapshots.end = report.position
-        else:
-            persistence.open_log(report, policy)
+        return store, Persistence(store, directory, manifest)
     except OSError as error:
         directory.close()
         raise DirectoryError(f"the directory {directory.path} cannot be used: {error.strerror or error}") from error
     except BaseException:
         directory.close()
         raise
-    return store, persistence, report
+
+
+def load_data(
+    persistence: Persistence, policy: str | None, began: Callable[[Loader], None] | None = None
+) -> LoadReport:
+    """Loads what the directory of claim_data holds, and opens its log. After a failure close the persistence.
+
+    Args:
+        persistence: of a store that nobody uses before this has returned, but to read its counters.
+        policy: always, everysec or no (appendfsync); None: nothing is logged.
+        began: is called with what loads before it does: it tells how far it is, and can be stopped.
+
+    Raises:
+        LoadStopped: loading was stopped.
+        DirectoryError, DamagedError, LogError: it cannot be used; the message says why.
+        MemoryError: there is no memory for what it holds.
+    """
+    if persistence.directory is None:
+        return LoadReport()
+    try:
+        report = persistence.load(began)
+        if policy is None:
+            persistence.snapshots.end = report.position
+        else:
+            persistence.open_log(report, policy)
+    except OSError as error:
+        raise DirectoryError(f"the directory {persistence.path} cannot be used: {error.strerror or error}") from error
+    return report
 
 
 def open_store(path: str | os.PathLike[str], *, shards: int, policy: str, database: int) -> Store:

@@ -57,9 +57,12 @@ cdef class Persistence:
         """The directory's."""
         return self.directory.path
 
-    def load(self) -> LoadReport:
-        """Loads what the directory holds. Raises what Loader.load does."""
-        report = Loader(self.store, self.directory, self.manifest).load()
+    def load(self, began=None) -> LoadReport:
+        """Loads what the directory holds; `began` is called with the Loader before. Raises what Loader.load does."""
+        loader = Loader(self.store, self.directory, self.manifest)
+        if began is not None:
+            began(loader)
+        report = loader.load()
         self.snapshots.position = report.snapshot_position
         self.snapshots.bytes = report.snapshot_bytes
         return report

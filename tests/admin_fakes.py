@@ -79,8 +79,11 @@ class Admin:
         self.local = True
         self.protocol = 3
         log = Log("/dev/null")
+        data = Data(self.config.options, log)
+        data.load()
+        data.loaded()
         self.state = ServerState(
-            self.config, self.native, log, rows, self._stop, Data(self.config.options, log),
+            self.config, self.native, log, rows, self._stop, data,
             clock=lambda: self.now_s, run_id="a" * 40,
         )  # fmt: skip
 

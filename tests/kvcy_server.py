@@ -139,11 +139,16 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    *options: str, prefix: Sequence[str] = (), program: Sequence[str] = ("-m", "kvcy"), piped: bool = False
+    *options: str,
+    prefix: Sequence[str] = (),
+    program: Sequence[str] = ("-m", "kvcy"),
+    piped: bool = False,
+    ready: bool = True,
 ) -> Iterator[Server]:
     """A fresh server with these options; killed at the end of the block if it still runs.
 
-    `program` is another that takes the same options; piped: its standard input and output are pipes.
+    `program` is another that takes the same options; piped: its standard input and output are pipes; not ready: the
+    block begins at once, and calls await_ready itself.
     """
     with tempfile.TemporaryDirectory(prefix="kvcy-test-") as directory:
         port = free_port()
@@ -156,7 +161,8 @@ def running(
         process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True)
         server = Server(process, port, unix_path)
         try:
-            server.await_ready()
+            if ready:
+                server.await_ready()
             yield server
         finally:
             if process.poll() is None:

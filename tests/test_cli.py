@@ -142,7 +142,7 @@ def test_going_to_the_background(tmp_path: Path) -> None:
     pid = int((tmp_path / "pid").read_text())
     try:
         with kvcy_server.Client(socket.create_connection(("127.0.0.1", port))) as client:
-            assert client.run("ping") == b"+PONG\r\n"
+            assert client.run("echo", "there") == b"$5\r\nthere\r\n"  # also while it is still loading
         assert failure("--port", str(port), *options).endswith("Address already in use")
     finally:
         os.kill(pid, signal.SIGTERM)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import trio
 
 from kvcy.errors import LogError
-from kvcy.server.app import serve
+from kvcy.server.app import Told, serve
 from kvcy.server.config_file import ConfigError, Loaded, load, read_arguments, read_file, read_stream
 from kvcy.server.listeners import StartError
 from kvcy.server.logs import Log
@@ -101,15 +101,14 @@ def run(loaded: Loaded, config: Config, log: Log, launcher: Launcher) -> None:
         log.warning(f"maxclients is {clients} instead of {options.maxclients}: no more descriptors may be opened")
         options.maxclients = clients
 
-    def started() -> None:
+    def ready() -> None:
         log.notice("Ready to accept connections")
-        launcher.ready()
         if options.supervised in ("systemd", "auto"):
             notify_systemd("STATUS=Ready to accept connections\nREADY=1\n")
 
     try:
         with pid_file(options.pidfile, log):
-            trio.run(serve, config, log, started)
+            trio.run(serve, config, log, Told(listening=launcher.ready, ready=ready))
     except StartError as error:
         if options.logfile:
             log.warning(str(error))

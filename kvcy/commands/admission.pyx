@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The checks between a parsed command and its handler, in Redis's order, and what becomes of a command that is not run.
 
-Order: does it exist, arity, authentication, may it stand inside MULTI, memory, then queueing by MULTI, then PYTHON
-rows. The executor comes here only when something is out of the ordinary: data commands of an authenticated client
-outside MULTI pass a short test of its own. A refused command flags a transaction under way; a refused EXEC ends it, and
-says so.
+Order: does it exist, arity, authentication, may it stand inside MULTI, are the data loaded, can the log be written,
+memory, then queueing by MULTI, then PYTHON rows. The executor comes here only when something is out of the ordinary:
+data commands of an authenticated client outside MULTI pass a short test of its own. A refused command flags a
+transaction under way; a refused EXEC ends it, and says so.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdio cimport snprintf
@@ -14,7 +14,7 @@ from kvcy.commands.errorcodes cimport error_count
 from kvcy.commands.queueing cimport transaction_discard, transaction_flag, transaction_queue
 from kvcy.commands.registry cimport row_resolve
 from kvcy.commands.types cimport (
-    DENYOOM, NO_AUTH, NO_MULTI, PYTHON, SESSION_AUTHENTICATED, SESSION_MULTI, SESSION_PARKED, UNQUEUED, WRITE,
+    DENYOOM, LOADING, NO_AUTH, NO_MULTI, PYTHON, SESSION_AUTHENTICATED, SESSION_MULTI, SESSION_PARKED, UNQUEUED, WRITE,
     Call, Executor, Row, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
@@ -169,6 +169,12 @@ cdef bint over_memory(Call* call) noexcept nogil:
     return flags & DENYOOM != 0 and memory_is_short(call, limit)
 
 
+cdef bint is_loading(Call* call) noexcept nogil:
+    """Whether the data are being loaded, and the command needs them. WATCH does although Redis allows it: who loads
+    takes no locks. EXEC's queue holds nothing that would be refused."""
+    return call.executor.ordinary_mask == 0 and (call.row.flags & LOADING == 0 or call.row.first_key != 0)
+
+
 cdef bint write_is_refused(Call* call) noexcept nogil:
     """Whether the log cannot take what the command, or EXEC's queue, would write."""
     cdef uint32_t flags = call.row.flags
@@ -206,6 +212,8 @@ cdef bint admission_check(Call* call) noexcept nogil:
         refuse_words(call, b"NOAUTH", b"Authentication required.")
     elif session.flags & SESSION_MULTI and row.flags & NO_MULTI:
         refuse_words(call, b"ERR", b"Command not allowed inside a transaction")
+    elif is_loading(call):
+        refuse_words(call, b"LOADING", b"Redis is loading the dataset in memory")
     elif write_is_refused(call):
         refuse_words(call, b"MISCONF", misconfigured(call, text))
     elif over_memory(call):

@@ -34,7 +34,7 @@ from kvcy.engine.keyspace cimport keyspace_settle
 from kvcy.engine.operations cimport ops_free
 from kvcy.engine.shards cimport Key, Keyspace, shard_lock, shard_unlock
 from kvcy.engine.platform cimport (
-    add_relaxed_u64, likely, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely,
+    add_relaxed_u64, likely, load_acquire_u32, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely,
 )
 from kvcy.protocol.parser cimport (
     PARSE_COMMAND, PARSE_ERROR, PARSE_NO_MEMORY, ParseResult, arguments_clear, arguments_close, arguments_init,
@@ -60,6 +60,8 @@ cdef Executor* executor_new(Keyspace* keyspace, Service* service) noexcept nogil
     executor.service = service
     executor.rows = row_table()
     executor.quiet_thread = -1
+    if load_acquire_u32(&service.loading) == 0:
+        executor_load_done(executor)
     executor.stats = <RowStats*> calloc(executor.rows.count + 1, sizeof(RowStats))
     executor.batch = <Prepared*> calloc(AHEAD_ENOUGH + 2 * BATCH_MAX, sizeof(Prepared))
     writer_init(&executor.reply)
@@ -85,6 +87,10 @@ cdef void executor_release(Executor* executor) noexcept nogil:
 cdef void executor_free(Executor* executor) noexcept nogil:
     service_remove_executor(executor.service, executor)
     executor_release(executor)
+
+
+cdef void executor_load_done(Executor* executor) noexcept nogil:
+    executor.ordinary_mask = SESSION_AUTHENTICATED | SESSION_MULTI
 
 
 cdef void executor_call_init(Call* call, Executor* executor, Session* session) noexcept nogil:
@@ -183,7 +189,7 @@ cdef inline bint ordinary(Call* call) noexcept nogil:
         return False
     if unlikely((row.arity > 0 and <int> call.argc != row.arity) or <int> call.argc < -row.arity):
         return False
-    if unlikely(call.session.flags & (SESSION_AUTHENTICATED | SESSION_MULTI) != SESSION_AUTHENTICATED):
+    if unlikely(call.session.flags & call.executor.ordinary_mask != SESSION_AUTHENTICATED):
         return False
     if unlikely(row.flags & WRITE and admission_write_error(call.access.keyspace)):
         return False

@@ -4,6 +4,7 @@ class ServiceHandle:
     @property
     def password_required(self) -> bool: ...
     def set_password(self, password: bytes) -> None: ...
+    loading: bool
     bulk_bytes_max: int
     slow_us: int
     slow_capacity: int

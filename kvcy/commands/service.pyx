@@ -23,7 +23,7 @@ from kvcy.commands.types cimport (
 from kvcy.engine.clock cimport monotonic_ns
 from kvcy.engine.platform cimport (
     add_relaxed_u64, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, store_relaxed_i64, store_relaxed_u32,
-    store_relaxed_u64,
+    store_relaxed_u64, store_release_u32,
 )
 from kvcy.engine.rwlock cimport rwlock_write, rwlock_write_done
 
@@ -212,6 +212,15 @@ cdef class ServiceHandle:
         """b"" means that none is required."""
         if not service_set_password(self.service, password, len(password)):
             raise MemoryError
+
+    @property
+    def loading(self) -> bool:
+        """Whether the data are being loaded, by a thread that takes no locks: set before executors are made."""
+        return load_relaxed_u32(&self.service.loading) != 0
+
+    @loading.setter
+    def loading(self, value: bool) -> None:
+        store_release_u32(&self.service.loading, value)
 
     @property
     def bulk_bytes_max(self) -> int:

@@ -230,6 +230,9 @@ cdef struct Executor:
     int64_t now_us                 # the same clock in microseconds (TIME, SLOWLOG), set once a turn
     uint32_t budget                # commands the session being fed may still run in this turn
     uint64_t gate                  # the log's position that what is in `reply` may depend on; 0: none
+    # Of a session's flags, those by which a command is ordinary: SESSION_AUTHENTICATED | SESSION_MULTI. 0 while the
+    # data are being loaded: then none is, and each meets admission.pyx. See executor_load_done.
+    uint32_t ordinary_mask
     # quiet.pxd registration of this thread, -1: no prefetching without locks. The carrier calls quiet_enter before it
     # feeds, and quiet_pass or quiet_leave after.
     int quiet_thread
@@ -298,6 +301,9 @@ cdef struct Service:
     char* password                 # owned, NULL: none is required
     size_t password_size
     uint32_t password_required     # atomic
+    # Atomic: the data are being loaded, by a thread that takes no locks. Executors refuse what touches keys until they
+    # have looked here after it went to 0 (acquire: what was loaded, and the keyspace's log, are seen then).
+    uint32_t loading
     uint64_t bulk_bytes_max        # proto-max-bulk-len (atomic)
     # slow log: a ring of the newest
     int64_t slow_us                # slowlog-log-slower-than (atomic); negative: off

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import trio
 
 from kvcy.commands.registry import rows
+from kvcy.server import listeners
 from kvcy.server.admin import dispatch
 from kvcy.server.context import ServerState
 from kvcy.server.data import Data
@@ -24,29 +27,42 @@ RATES_EVERY_S = 1.0
 SLOWLOG_ENTRIES_MAX = 65_536
 
 
-async def serve(config: Config, log: Log, started: Callable[[], None]) -> None:
-    """Serves until a signal or SHUTDOWN ends it; calls `started` when clients can connect.
+@dataclass(frozen=True)
+class Told:
+    """What is called when the server has come so far."""
+
+    listening: Callable[[], None]  # clients can connect; the data are being loaded
+    ready: Callable[[], None]  # all commands are served
+
+
+async def serve(config: Config, log: Log, told: Told) -> None:
+    """Serves until a signal or SHUTDOWN ends it.
+
+    Addresses come first: who starts a second server by mistake is told so before it looks at the first one's data.
 
     Raises:
-        StartError: an address, a path or the data directory cannot be had.
+        StartError: an address, a path or the data directory cannot be had, or a file in it is damaged.
         LogError: the last changes could not be made durable.
     """
-    data = await trio.to_thread.run_sync(Data, config.options, log)
-    try:
-        async with trio.open_nursery() as data_nursery:
-            await data_nursery.start(data.run, name="data")
-            failure = await serve_data(config, data, log, started)
-            await data.saver.finish()
-            data_nursery.cancel_scope.cancel()
-    finally:
-        data.close()
+    with listeners.open_all(config.options) as sockets:
+        data = await trio.to_thread.run_sync(Data, config.options, log)
+        try:
+            async with trio.open_nursery() as data_nursery:
+                failure = await serve_data(config, data, log, told, sockets, data_nursery)
+                await data.saver.finish()
+                data_nursery.cancel_scope.cancel()
+        finally:
+            data.close()
     if failure:
         raise failure
 
 
-async def serve_data(config: Config, data: Data, log: Log, started: Callable[[], None]) -> StartError | None:
-    """The part between loading and the last sync; returns what kept it from starting, outside any exception group."""
-    failures: list[StartError] = []
+async def serve_data(
+    config: Config, data: Data, log: Log, told: Told, sockets: Sequence[socket.socket], data_nursery: trio.Nursery
+) -> StartError | None:
+    """The part between the directory's lock and the last sync. Returns why the data could not be loaded, outside any
+    exception group."""
+    failure: StartError | None = None
     native = Native(data.store)
     follow(config, native, log)
     config.on_change("appendfsync", lambda options: data.set_policy(options.appendfsync))
@@ -79,19 +95,25 @@ async def serve_data(config: Config, data: Data, log: Log, started: Callable[[],
     state = ServerState(config, native, log, rows(), server.shut_down, data, traffic=lambda: traffic(server))
 
     async def run_server(task_status: trio.TaskStatus[None]) -> None:
-        try:
-            await server.run(task_status)
-        except StartError as error:
-            failures.append(error)
-            task_status.started()
+        await server.run(sockets, task_status)
         app_nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as app_nursery:
         app_nursery.start_soon(read_rates, state, name="rates for INFO")
         await app_nursery.start(run_server, name="server")
-        if not failures:
-            started()
-    return failures[0] if failures else None
+        told.listening()
+        try:
+            await data.watch.run(data.load)
+        except StartError as error:
+            failure = error
+            server.shut_down()
+        else:
+            await data_nursery.start(data.run, name="data")
+            if not data.saver.ending:
+                server.load_done()
+                data.loaded()
+                told.ready()
+    return failure
 
 
 def traffic(server: Server) -> tuple[int, int]:

@@ -86,6 +86,7 @@ cdef struct Loop:                        # a reactor's working memory
     Connection* ready_first              # go on in the next turn
     Connection* ready_last
     Connection* gated                    # those that wait for the log
+    bint serving_data                    # the data are loaded, and the loop is ready for what they need
     bint gating                          # replies wait for the log in this turn
     uint64_t kicked                      # the log's end when its flusher was last told of it
     int64_t unkicked_us                  # since when there is more; 0: there is not

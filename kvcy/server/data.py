@@ -8,10 +8,11 @@ import time
 import trio
 
 from kvcy._loading import LoadReport
-from kvcy._opening import open_data
+from kvcy._opening import claim_data, load_data
 from kvcy._persistence import Persistence
 from kvcy.errors import KvcyError
 from kvcy.server.listeners import StartError
+from kvcy.server.loading import LoadWatch
 from kvcy.server.logs import Log
 from kvcy.server.options import Options
 from kvcy.server.saving import Saver
@@ -29,28 +30,50 @@ def shard_count() -> int:
 
 
 class Data:
-    """The store, its directory and the snapshots made of it.
+    """The store, its directory and the snapshots made of it. At first the store is empty: load(), then loaded().
 
     Args:
         options: `dir` is the directory, `appendonly` says whether changes are logged there.
         log: where loading and failures are told.
 
     Raises:
-        StartError: the directory cannot be used, or a file in it is damaged.
+        StartError: the directory cannot be used.
+
+    Attributes:
+        watch: over the loading.
     """
 
     def __init__(self, options: Options, log: Log) -> None:
+        self._options = options
         self._log = log
         self.saver = Saver(options, log)
-        began_s = time.monotonic()
+        self.watch = LoadWatch(log)
         try:
-            policy = options.appendfsync if options.appendonly else None
-            self.store, self.persistence, report = open_data(options.dir, shards=shard_count(), policy=policy)
+            self.store, self.persistence = claim_data(options.dir, shards=shard_count(), logged=options.appendonly)
         except (KvcyError, MemoryError) as error:
             raise StartError(str(error)) from error
-        self.saver.persistence = self.persistence
+
+    def load(self) -> None:
+        """Loads what the directory holds, and opens its log. Meanwhile the store is used to read its counters only.
+
+        Raises:
+            LoadStopped: the watch was told to stop it.
+            StartError: a file is damaged, or cannot be used.
+        """
+        began_s = time.monotonic()
+        try:
+            policy = self._options.appendfsync if self._options.appendonly else None
+            report = load_data(self.persistence, policy, self.watch.began)
+        except (KvcyError, MemoryError) as error:
+            raise StartError(str(error)) from error
         if self.persistence.directory is not None:
             self._tell(report, time.monotonic() - began_s)
+
+    def loaded(self) -> None:
+        """What load() has loaded is served from now on."""
+        self.saver.persistence = self.persistence
+        self.set_policy(self._options.appendfsync)  # it may have been changed meanwhile
+        self.watch.over = True
 
     def _tell(self, report: LoadReport, took_s: float) -> None:
         if report.torn:
@@ -60,7 +83,7 @@ class Data:
         self._log.notice(f"Replayed {report.records} records of the log, ready after {took_s:.3f} seconds")
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keeps the log going and makes snapshots until cancelled; then all is made durable."""
+        """Keeps the log going and makes snapshots until cancelled; then all is made durable. After load()."""
         persistence = self.persistence
         async with trio.open_nursery() as data_nursery:
             if persistence.logging:

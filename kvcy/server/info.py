@@ -125,7 +125,7 @@ def persistence(state: ServerState) -> Iterable[Field]:
     saving_s = round(time.monotonic() - saver.save_began_s) if saver.save_began_s else -1
     save_status = "err" if saver.last_save_failed else "ok"
     fields: list[Field] = [
-        ("loading", 0),
+        ("loading", int(not state.data.watch.over)),
         ("async_loading", 0),
         ("rdb_changes_since_last_save", saver.changes_since_save()),
         ("rdb_bgsave_in_progress", int(saving_s >= 0)),
@@ -148,6 +148,16 @@ def persistence(state: ServerState) -> Iterable[Field]:
         fields += [("aof_current_size", appended), ("wal_position", appended), ("wal_durable_position", durable)]
         fields += [(f"wal_{name}", counts[name]) for name in ("records", "writes", "syncs")]
         fields += [(f"wal_{name}", counts[name]) for name in ("sync_last_us", "sync_max_us", "sync_total_us")]
+    if not state.data.watch.over:
+        loading = state.data.watch.progress()
+        fields += [
+            ("loading_start_time", loading.began_s),
+            ("loading_total_bytes", loading.total_bytes),
+            ("loading_rdb_used_mem", 0),
+            ("loading_loaded_bytes", loading.loaded_bytes),
+            ("loading_loaded_perc", f"{loading.percentage:.2f}"),
+            ("loading_eta_seconds", loading.left_s),
+        ]
     return fields
 
 

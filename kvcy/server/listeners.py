@@ -13,11 +13,12 @@ import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import trio
 
 from kvcy.server.logs import Log
+from kvcy.server.options import Options
 
 ACCEPTS_A_TURN = 256
 PAUSE_S = 0.1  # after accept failed for want of descriptors or memory
@@ -35,6 +36,32 @@ Accepted = Callable[[socket.socket], None]
 
 class StartError(Exception):
     """The server cannot start; the text is one line for its user."""
+
+
+@contextlib.contextmanager
+def open_all(options: Options) -> Iterator[list[socket.socket]]:
+    """The listening sockets that these options ask for, closed at the end.
+
+    Raises:
+        StartError: an address or a path cannot be had.
+    """
+    with contextlib.ExitStack() as held:
+        sockets = []
+        if options.port:
+            sockets = open_tcp(options.bind, options.port, options.tcp_backlog)
+            for one in sockets:
+                held.callback(one.close)
+        if options.unixsocket:
+            one = open_unix(options.unixsocket, options.unixsocketperm, options.tcp_backlog)
+            sockets.append(one)
+            held.callback(one.close)
+            held.callback(_unlink, options.unixsocket)
+        yield sockets
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def open_tcp(addresses: Iterable[str], port: int, backlog: int) -> list[socket.socket]:

@@ -43,7 +43,7 @@ class Launcher:
 
 
 def background() -> Launcher:
-    """Goes on in a child process of a session of its own. The parent waits until the child is ready, or has failed and
+    """Goes on in a child process of a session of its own. The parent waits until the child listens, or has failed and
     said why, and never returns."""
     reading, writing = os.pipe()
     sys.stdout.flush()
@@ -68,7 +68,7 @@ def _wait_for_child(reading: int) -> None:
     said = b"".join(parts)
     if said == READY:
         os._exit(0)
-    os.write(2, (said or b"kvcy-server: the server ended before it was ready") + b"\n")
+    os.write(2, (said or b"kvcy-server: the server ended before it could be reached") + b"\n")
     os._exit(1)
 
 

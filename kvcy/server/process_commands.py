@@ -20,6 +20,7 @@ DEBUG_REFUSED = Error(
 )
 
 
+LOADING = Error("LOADING Redis is loading the dataset in memory")
 WRONG_TYPE_NAME = Error(
     "ERR Wrong protocol type name. Please use one of the following: "
     "string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
@@ -76,6 +77,8 @@ async def debug(context: Context, args: Sequence[bytes]) -> Reply:
         case "log", 1:
             context.server.log.warning(f"DEBUG LOG: {text_of(rest[0])}")
             return OK
+        case "object", 1 if not context.server.data.watch.over:
+            return LOADING
         case "object", 1:
             line = context.server.native.entry_text(context.database, rest[0])
             return Error("ERR no such key") if line is None else Simple(line)

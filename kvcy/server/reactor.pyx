@@ -8,9 +8,10 @@
     request.reply(bytes) ---- inbox ------------> goes on with it
     stop() ------------------ eventfd ----------> answers what has been received, closes, run() returns
 
-One turn of the loop: wait for events; read the clock; serve the events' connections, in groups (group.pxd), each at
-most COMMANDS_A_TURN commands; let those that had more to do go on; close what is to be closed; look after some idle
-clients. The thread is registered for quiet points (engine/quiet.pxd) and leaves while it sleeps.
+One turn of the loop: wait for events; read the clock; see whether the data are loaded, if they were not; serve the
+events' connections, in groups (group.pxd), each at most COMMANDS_A_TURN commands; let those that had more to do go on;
+close what is to be closed; look after some idle clients. Once the data are loaded the thread is registered for quiet
+points (engine/quiet.pxd), and leaves while it sleeps.
 
 Limits: Linux (epoll, eventfd). Several reactors share nothing but the keyspace and the service.
 """
@@ -22,14 +23,15 @@ from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport close
 from kvcy._core cimport Store
 from kvcy.commands.clients cimport clients_add, clients_set_text
-from kvcy.commands.executor cimport executor_free, executor_new
+from kvcy.commands.executor cimport executor_free, executor_load_done, executor_new
 from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport session_free, session_new
 from kvcy.commands.types cimport Session
 from kvcy.engine.log cimport (
     log_appended, log_holds_back, log_kick, log_kick_crowd, log_subscribe, log_unsubscribe)
 from kvcy.engine.platform cimport (
-    add_relaxed_u64, likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64,
+    add_relaxed_u64, likely, load_acquire_u32, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64,
+    unlikely,
 )
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
 from kvcy.server.connection cimport (
@@ -64,6 +66,25 @@ cdef void read_clock(Loop* loop) noexcept nogil:
     clock_gettime(CLOCK_REALTIME, &now)
     loop.executor.now_us = <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
     loop.executor.now_ms = loop.executor.now_us // 1000
+
+
+cdef void look_at_loading(Loop* loop) noexcept nogil:
+    """When the data are loaded: gets ready for them, and lets commands have them from this turn on.
+
+    Until then the reactor is no subscriber of the log, which may be opened at any moment, and not registered for quiet
+    points, so that what loading replaces is freed at once.
+    """
+    if load_acquire_u32(&loop.executor.service.loading):
+        return
+    if loop.executor.keyspace.log != NULL:
+        loop.subscriber = log_subscribe(loop.executor.keyspace.log, loop.inbox.event_fd)
+        if loop.subscriber == NULL:          # too many wait for the log: commands that need the data stay refused
+            return
+    loop.executor.quiet_thread = quiet_register()
+    if loop.executor.quiet_thread >= 0:
+        quiet_enter(loop.executor.quiet_thread)
+    executor_load_done(loop.executor)
+    loop.serving_data = True
 
 
 cdef inline void look_at_log(Loop* loop) noexcept nogil:
@@ -198,10 +219,11 @@ cdef void serve_ready(Loop* loop, Connection* connection) noexcept nogil:
 cdef void loop_run(Loop* loop) noexcept nogil:
     cdef epoll_event events[EVENTS_MAX]
     cdef Connection* ready
-    cdef int thread = loop.executor.quiet_thread
+    cdef int thread
     cdef int count
     cdef int timeout_ms
     while True:                                      # ends when stopped
+        thread = loop.executor.quiet_thread
         ready = loop.ready_first
         loop.ready_first = NULL
         loop.ready_last = NULL
@@ -217,6 +239,8 @@ cdef void loop_run(Loop* loop) noexcept nogil:
             else:
                 quiet_pass(thread)
         read_clock(loop)
+        if unlikely(not loop.serving_data):
+            look_at_loading(loop)
         look_at_log(loop)
         store_relaxed_u64(&loop.turns, loop.turns + 1)
         if count < 0 and errno != EINTR:
@@ -236,8 +260,8 @@ cdef void loop_run(Loop* loop) noexcept nogil:
         sweep(loop)
         if loop.draining and load_relaxed_u64(&loop.count) == 0:
             break
-    if thread >= 0:
-        quiet_leave(thread)
+    if loop.executor.quiet_thread >= 0:
+        quiet_leave(loop.executor.quiet_thread)
 
 
 cdef void loop_close(Loop* loop) noexcept nogil:
@@ -301,6 +325,7 @@ cdef class Reactor:
         if self.loop.executor == NULL or self.loop.buffer == NULL:
             raise MemoryError()
         self.loop.executor.quiet_thread = -1
+        self.loop.executor.ordinary_mask = 0         # until look_at_loading, in the first turn or later
 
     def __dealloc__(self):
         if self.loop.executor != NULL:
@@ -317,14 +342,7 @@ cdef class Reactor:
 
     def run(self) -> None:
         """Serves until stopped; called once, in a thread of its own."""
-        self.loop.executor.quiet_thread = quiet_register()
-        if self.store.keyspace.log != NULL:
-            self.loop.subscriber = log_subscribe(self.store.keyspace.log, self.loop.inbox.event_fd)
-            if self.loop.subscriber == NULL:
-                raise MemoryError("too many reactors wait for the log")
         with nogil:
-            if self.loop.executor.quiet_thread >= 0:
-                quiet_enter(self.loop.executor.quiet_thread)
             loop_run(&self.loop)
             loop_close(&self.loop)
         if self.loop.subscriber != NULL:

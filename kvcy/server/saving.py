@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 
 import trio
 
@@ -13,7 +12,7 @@ from kvcy._saving import ForkedSnapshot, Snapshots, can_fork
 from kvcy.errors import KvcyError, SaveStopped
 from kvcy.server.logs import Log
 from kvcy.server.options import Options
-from kvcy.server.threads import run_thread
+from kvcy.server.threads import call_thread
 
 RULES_EVERY_S = 1.0
 RETRY_AFTER_S = 5  # a snapshot that failed, when a rule wants one
@@ -132,7 +131,7 @@ class Saver:
         if background and can_fork and (method == "fork" or (method == "auto" and not persistence.logging)):
             return await self._write_by_child(snapshots)
         snapshots.prepare()
-        return await _call(snapshots.save, snapshots.stop)
+        return await call_thread(snapshots.save, snapshots.stop)
 
     async def _write_by_child(self, snapshots: Snapshots) -> str:
         self.child = child = snapshots.fork()
@@ -176,7 +175,8 @@ class Saver:
     # --- the server's end
 
     async def save_for_end(self, wanted: bool | None = None) -> None:
-        """The server is to end: writes what would be lost. To be followed by finish() when nobody is served any more.
+        """The server is to end: writes what would be lost, which is nothing before the data have been loaded. To be
+        followed by finish() when nobody is served any more.
 
         Args:
             wanted: True: always; False: never; None: as Redis does, if there are rules, and nothing is logged.
@@ -185,9 +185,11 @@ class Saver:
             SaveError: it could not be written. The server should go on.
         """
         self.ending = True
+        if self.persistence is None:
+            return
         try:
             await self._give_up()
-            rules = bool(self._options.save) and self.persistence is not None and not self.persistence.logging
+            rules = bool(self._options.save) and not self.persistence.logging
             if wanted or (wanted is None and rules and self.changes_since_save()):
                 await self.save()
             self._save_at_end = rules if wanted is None else wanted
@@ -208,20 +210,3 @@ class Saver:
         while self.save_began_s:
             self._scope.cancel()
             await self._over.wait()
-
-
-async def _call(run: Callable[[], str], stop: Callable[[], None]) -> str:
-    """What `run` answers or raises, in a thread; a cancellation calls `stop` and waits for the thread."""
-    answers: list[str] = []
-    errors: list[BaseException] = []
-
-    def keep() -> None:
-        try:
-            answers.append(run())
-        except BaseException as error:
-            errors.append(error)
-
-    await run_thread(keep, stop)
-    if errors:
-        raise errors[0]
-    return answers[0]

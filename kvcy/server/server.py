@@ -2,7 +2,7 @@
 
     server_nursery
       signals                      SIGTERM, SIGINT: shut down; once more: at once
-      upkeep                       a thread: frees memory, finishes growth, off the hot path
+      upkeep                       a thread: frees memory, finishes growth, off the hot path; when the data are loaded
       reactor N                    a thread: native epoll loop over TCP clients
       commands of reactor N        wakes when a reactor's client needs Python
         request_nursery            one task a command
@@ -10,17 +10,17 @@
       listeners                    listener_nursery: one task a listening socket
 
 Shutdown: listeners end; reactors and clients answer what they have received and end; after `shutdown-timeout` seconds
-they are ended; then everything else is cancelled. Handlers catch their own exceptions, so no client can end the server.
+they are ended; then everything else is cancelled. Until load_done() the store belongs to who loads it: commands that
+need it are refused. Handlers catch their own exceptions, so no client can end the server.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -29,7 +29,6 @@ from kvcy._core import Store
 from kvcy.commands.service import ServiceHandle
 from kvcy.server import listeners
 from kvcy.server.limits import OUTPUT_PAUSE_BYTES, OUTPUT_STALL_S, ClientLimits
-from kvcy.server.listeners import StartError
 from kvcy.server.logs import Log
 from kvcy.server.options import Config, Options
 from kvcy.server.reactor import Reactor
@@ -39,8 +38,7 @@ from kvcy.server.trio_clients import Dispatch, TrioClient
 from kvcy.server.trio_session import TrioExecutor, TrioSession
 from kvcy.server.upkeep import Upkeep
 
-__all__ = ["Server", "StartError"]
-
+UNNOTICED_LOADING_S = 0.2  # clients that come while so little is loaded wait for it, rather than being refused
 MAXCLIENTS_REACHED = b"-ERR max number of clients reached\r\n"
 PROTECTED = (
     b"-DENIED kvcy is running in protected mode because protected mode is enabled and no password is set for the"
@@ -90,13 +88,14 @@ class Server:
         self.service = service
         self.log = log
         self.limits = ClientLimits()
+        self.service.loading = True
         self.reactors = [Reactor(store, service, self.limits) for _ in range(self.options.io_threads)]
         self.trio_executor = TrioExecutor(store, service, self.limits)
-        self.tcp_addresses: list[tuple[str, int]] = []  # that are listened on
         self._dispatch = dispatch
         self._on_signal = on_signal
         self._upkeep = Upkeep(store)
         self._clients: set[TrioClient] = set()
+        self._loaded = trio.Event()
         self._stopping = trio.Event()
         self._stop_now = trio.Event()
         self._reactors_done = trio.Event()
@@ -106,30 +105,32 @@ class Server:
 
     # --- life
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED, *, signals: bool = True) -> None:
-        """Serves until shut down.
+    async def run(
+        self, sockets: Sequence[socket.socket], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serves who connects to these listening sockets, until shut down; then they are closed."""
+        async with trio.open_nursery() as server_nursery:
+            await server_nursery.start(self._watch_signals, name="signals")
+            server_nursery.start_soon(self._run_upkeep, name="upkeep")
+            server_nursery.start_soon(self._run_reactors, name="reactors")
+            for number, reactor in enumerate(self.reactors):
+                server_nursery.start_soon(self._answer_requests, reactor, name=f"commands of reactor {number}")
+            listening = trio.CancelScope()
+            client_nursery = await server_nursery.start(self._hold_clients, name="clients")
+            server_nursery.start_soon(self._listen, sockets, client_nursery, listening, name="listeners")
+            task_status.started()
+            await self._stopping.wait()
+            listening.cancel()
+            for one in sockets:
+                one.close()
+            await self._drain()
+            server_nursery.cancel_scope.cancel()
 
-        Raises:
-            StartError: an address or a path cannot be had.
-        """
-        with self._listening() as sockets:
-            async with trio.open_nursery() as server_nursery:
-                if signals:
-                    await server_nursery.start(self._watch_signals, name="signals")
-                server_nursery.start_soon(run_thread, self._upkeep.run, self._upkeep.stop, name="upkeep")
-                server_nursery.start_soon(self._run_reactors, name="reactors")
-                for number, reactor in enumerate(self.reactors):
-                    server_nursery.start_soon(self._answer_requests, reactor, name=f"commands of reactor {number}")
-                listening = trio.CancelScope()
-                client_nursery = await server_nursery.start(self._hold_clients, name="clients")
-                server_nursery.start_soon(self._listen, sockets, client_nursery, listening, name="listeners")
-                task_status.started()
-                await self._stopping.wait()
-                listening.cancel()
-                for one in sockets:
-                    one.close()
-                await self._drain()
-                server_nursery.cancel_scope.cancel()
+    def load_done(self) -> None:
+        """The data are loaded, and their log, if they have one, is open: from now on all commands are served."""
+        self.service.loading = False
+        self.trio_executor.load_done()
+        self._loaded.set()
 
     def shut_down(self, *, now: bool = False) -> None:
         """Lets run() return when what has been received is answered, or at once."""
@@ -175,6 +176,10 @@ class Server:
         self.limits.set_query(options.client_query_buffer_limit)
         self.limits.set_output(normal.hard_bytes, normal.soft_bytes, normal.soft_seconds)
 
+    async def _run_upkeep(self) -> None:
+        await self._loaded.wait()
+        await run_thread(self._upkeep.run, self._upkeep.stop)
+
     # --- reactors, and commands that Python answers
 
     async def _run_reactors(self) -> None:
@@ -205,30 +210,15 @@ class Server:
 
     # --- listeners and accepted connections
 
-    @contextlib.contextmanager
-    def _listening(self) -> Iterator[list[socket.socket]]:
-        options = self.options
-        with contextlib.ExitStack() as held:
-            sockets = []
-            if options.port:
-                sockets = listeners.open_tcp(options.bind, options.port, options.tcp_backlog)
-                for one in sockets:
-                    held.callback(one.close)
-            self.tcp_addresses = [one.getsockname()[:2] for one in sockets]
-            if options.unixsocket:
-                one = listeners.open_unix(options.unixsocket, options.unixsocketperm, options.tcp_backlog)
-                sockets.append(one)
-                held.callback(one.close)
-                held.callback(_unlink, options.unixsocket)
-            yield sockets
-
     async def _listen(
-        self, sockets: list[socket.socket], client_nursery: trio.Nursery, listening: trio.CancelScope
+        self, sockets: Sequence[socket.socket], client_nursery: trio.Nursery, listening: trio.CancelScope
     ) -> None:
         def accepted(connection: socket.socket) -> None:
             self._accepted(connection, client_nursery)
 
         with listening:
+            with trio.move_on_after(UNNOTICED_LOADING_S):
+                await self._loaded.wait()
             async with trio.open_nursery() as listener_nursery:
                 for one in sockets:
                     where = one.getsockname()
@@ -309,8 +299,3 @@ class Server:
 
 def _connection_count(reactor: Reactor) -> int:
     return reactor.connection_count
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)

@@ -12,6 +12,7 @@ class TrioExecutor:
     bytes_in: int
     bytes_out: int
     def __init__(self, store: Store, service: ServiceHandle, limits: ClientLimits) -> None: ...
+    def load_done(self) -> None: ...
 
 class TrioSession:
     failed: bool

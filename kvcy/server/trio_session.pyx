@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memmove, memset
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy._core cimport Store
 from kvcy.commands.clients cimport clients_add, clients_remove, clients_set_text
-from kvcy.commands.executor cimport executor_free, executor_new
+from kvcy.commands.executor cimport executor_free, executor_load_done, executor_new
 from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport (
     session_feed, session_fill_room, session_filled, session_free, session_new, session_resume,
@@ -52,6 +52,10 @@ cdef class TrioExecutor:
         if self.executor == NULL:
             raise MemoryError()
         self.executor.quiet_thread = -1
+
+    def load_done(self) -> None:
+        """The data have been loaded, the log is open: all commands are served. For the trio thread."""
+        executor_load_done(self.executor)
 
     def __dealloc__(self):
         if self.executor != NULL:

@@ -1,12 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Plays faults at the seam of engine/files.pxd: errors at the n-th call of a kind, short transfers, interruptions.
 
-One player for the process; `play` starts it, `stop` puts the system's own calls back. Calls are counted by kind, failed
+Reads may also be held up: `hold`, `let_go`. One player for the process; `play` starts it, `stop` puts the system's own calls back. Calls are counted by kind, failed
 ones included, and so are those of all threads: where a count matters, one thread uses files.
 """
 from libc.errno cimport EINTR
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from kvcy.engine.futex cimport add_ordered_u32, futex_wait, futex_wake, load_ordered_u32, store_ordered_u32
 from kvcy.engine.files cimport FileCalls, file_calls, file_calls_system
 from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u64
 
@@ -34,6 +35,9 @@ cdef struct Player:
     bint interrupted            # every other call, at random
     bint shortened              # reads and writes, to a random part
     uint64_t random
+    uint32_t free_reads         # atomic: so many more reads go on at once; the next ones wait while `held`
+    uint32_t held               # atomic
+    uint32_t waiting            # atomic: reads that have come to wait
 
 cdef Player player
 
@@ -72,8 +76,21 @@ cdef int64_t play_write(int file, const char* data, size_t size, uint64_t offset
     return answer if answer < 0 else file_calls_system().write(file, data, size, offset)
 
 
+cdef void await_let_go() noexcept nogil:
+    if load_ordered_u32(&player.held) == 0:
+        return
+    if load_ordered_u32(&player.free_reads):
+        add_ordered_u32(&player.free_reads, <uint32_t> -1)
+        return
+    add_ordered_u32(&player.waiting, 1)
+    futex_wake(&player.waiting)
+    while load_ordered_u32(&player.held):
+        futex_wait(&player.held, 1, -1)
+
+
 cdef int64_t play_read(int file, char* data, size_t size, uint64_t offset) noexcept nogil:
     cdef int answer = fault(READ)
+    await_let_go()
     if player.shortened and size > 1:
         size = 1 + draw(size)
     return answer if answer < 0 else file_calls_system().read(file, data, size, offset)
@@ -143,6 +160,24 @@ def fail(str kind, uint64_t first, uint64_t last, int error) -> None:
     player.error = error
     player.last = last
     player.first = first
+
+
+def hold(uint32_t free_reads) -> None:
+    """Lets so many reads go on, and the next ones wait for let_go(). REQUIRES: play; one thread reads."""
+    player.free_reads = free_reads
+    store_ordered_u32(&player.held, 1)
+
+
+def await_held() -> None:
+    """Returns when a read waits."""
+    with nogil:
+        while load_ordered_u32(&player.waiting) == 0:
+            futex_wait(&player.waiting, 0, -1)
+
+
+def let_go() -> None:
+    store_ordered_u32(&player.held, 0)
+    futex_wake(&player.held)
 
 
 def stop() -> None:
