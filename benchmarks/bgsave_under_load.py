@@ -38,7 +38,7 @@ SHARE = 0.3
 CALM_S = 1.0  # after the load begins, and after each snapshot: what belongs to neither
 SAVES = 3
 SERVERS = {
-    "kvcy, fork": ["kvcy", "--snapshot-method", "fork"],
+    "kvcy, fork": ["kvcy", "--appendonly", "no", "--snapshot-method", "fork"],
     "kvcy, log, thread": ["kvcy", "--appendonly", "yes", "--snapshot-method", "thread"],
     "kvcy, log, fork": ["kvcy", "--appendonly", "yes", "--snapshot-method", "fork"],
     "redis": ["redis"],

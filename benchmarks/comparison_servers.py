@@ -20,6 +20,7 @@ from pathlib import Path
 
 START_TIMEOUT_S = 120
 BATCH = 500
+IN_MEMORY = ["--save", "", "--appendonly", "no"]
 
 
 class Server:
@@ -130,9 +131,9 @@ def free_port() -> int:
 def command(name: str, port: int, directory: str) -> list[str]:
     """The command line that starts a server."""
     if name == "kvcy":
-        return [sys.executable, "-m", "kvcy", "--port", str(port), "--dir", directory, "--save", ""]
+        return [sys.executable, "-m", "kvcy", "--port", str(port), "--dir", directory, *IN_MEMORY]
     if name == "redis":
-        return ["redis-server", "--port", str(port), "--dir", directory, "--save", "", "--appendonly", "no"]
+        return ["redis-server", "--port", str(port), "--dir", directory, *IN_MEMORY]
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     return ["memcached", "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "16384", "-c", "20000", *user]
 

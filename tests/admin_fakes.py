@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -79,7 +79,7 @@ class Admin:
         self.local = True
         self.protocol = 3
         log = Log("/dev/null")
-        data = Data(self.config.options, log)
+        data = Data(replace(self.config.options, appendonly=False), log)
         data.load()
         data.loaded()
         self.state = ServerState(

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +22,12 @@ DEBIAN_CONFIG = Path("/etc/redis/redis.conf")
 
 
 def start(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Runs kvcy-server to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "kvcy", *arguments], input=text, capture_output=True, text=True, timeout=TIMEOUT_S,
-        check=False,
-    )  # fmt: skip
+    """Runs kvcy-server to its end, in a directory of its own."""
+    with tempfile.TemporaryDirectory(prefix="kvcy-test-") as directory:
+        return subprocess.run(
+            [sys.executable, "-m", "kvcy", *arguments], input=text, capture_output=True, text=True, timeout=TIMEOUT_S,
+            check=False, cwd=directory,
+        )  # fmt: skip
 
 
 def failure(*arguments: str, text: str = "") -> str:

@@ -18,11 +18,11 @@ NEVER = ("--save", "")
 
 
 def running(directory: Path, *options: str) -> AbstractContextManager[Server]:
-    return kvcy_server.running("--dir", str(directory), *options)
+    return kvcy_server.running("--dir", str(directory), "--appendonly", "no", *options)
 
 
 def logged(directory: Path) -> AbstractContextManager[Server]:
-    return running(directory, "--appendonly", "yes", "--appendfsync", "always")
+    return kvcy_server.running("--dir", str(directory), "--appendfsync", "always")
 
 
 def info(server: Server, field: str) -> str:

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import kvcy_server
 import pytest
@@ -196,9 +197,10 @@ def test_shutdown_command(words: tuple[str, ...]) -> None:
         assert server.wait() == 0
 
 
-def start(*options: str) -> subprocess.CompletedProcess[str]:
+def start(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "kvcy", *options],
+        cwd=directory,
         capture_output=True,
         text=True,
         timeout=kvcy_server.TIMEOUT_S,
@@ -206,15 +208,15 @@ def start(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_taken_port_is_one_line_and_exit_1(server: Server) -> None:
-    result = start("--port", str(server.port))
+def test_a_taken_port_is_one_line_and_exit_1(server: Server, tmp_path: Path) -> None:
+    result = start(tmp_path, "--port", str(server.port))
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
     assert f"cannot listen on 127.0.0.1:{server.port}: Address already in use" in last
 
 
-def test_a_taken_unix_path_is_one_line_and_exit_1(server: Server) -> None:
-    result = start("--port", "0", "--unixsocket", server.unix_path)
+def test_a_taken_unix_path_is_one_line_and_exit_1(server: Server, tmp_path: Path) -> None:
+    result = start(tmp_path, "--port", "0", "--unixsocket", server.unix_path)
     assert result.returncode == 1
     assert f"cannot listen on Unix socket {server.unix_path}: Address already in use" in result.stderr.splitlines()[-1]
 

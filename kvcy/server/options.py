@@ -92,7 +92,7 @@ class Options:
     # --- persistence
     save: tuple[SavePoint, ...] = option(SavePoints(), SAVE_POINTS)
     snapshot_method: str = option(OneOf(("auto", "fork", "thread")), "auto")
-    appendonly: bool = option(YesNo(), False, mutable=False)
+    appendonly: bool = option(YesNo(), True, mutable=False)
     appendfsync: str = option(OneOf(("always", "everysec", "no")), "everysec")
     auto_aof_rewrite_percentage: int = option(Integer(0, INT_MAX), 100)
     auto_aof_rewrite_min_size: int = option(Memory(0, INT64_MAX), 64 * MIB)

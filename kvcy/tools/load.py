@@ -188,4 +188,4 @@ def tell(source: Source, path: str, filler: Filler, before: int, after: int, opt
         print(f"    {name}", file=out)
     if sum(options.others.values()) > len(options.named):
         print("    ...", file=out)
-    print(f"to serve it: kvcy-server --dir {path} --appendonly yes", file=out)
+    print(f"to serve it: kvcy-server --dir {path}", file=out)

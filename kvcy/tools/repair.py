@@ -97,7 +97,7 @@ def tell(path: str, found: Examination, plan: Plan, yes: bool, out: TextIO) -> N
     for words, _ in plan.steps:
         print(f"  {words}", file=out)
     if any(name.startswith(snapshot_name(0)[:9]) for name in plan.moves):
-        print("what only the snapshot had (changes by a server without --appendonly yes) is not in the log", file=out)
+        print("what only the snapshot had (changes by a server with --appendonly no) is not in the log", file=out)
     if plan.left is not None:
         print(f"the log is left with {describe_records(plan.left)}", file=out)
     if not yes:
