@@ -7,17 +7,19 @@ class LoadReport:
     snapshot: str
     snapshot_position: int
     snapshot_bytes: int
+    snapshot_flags: int
     keys: int
     records: int
     position: int
     durable: int
     torn: str
+    before: str
 
 class Loader:
     def __init__(
         self, store: Store, directory: Directory, manifest: Manifest, threads: int | None = None
     ) -> None: ...
-    def load(self) -> LoadReport: ...
+    def load(self, base: int | None = None, until: int | None = None) -> LoadReport: ...
     def load_shards(self) -> bool: ...
     def replay_shards(self, part: int) -> None: ...
     def stop(self) -> None: ...

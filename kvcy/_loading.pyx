@@ -26,6 +26,7 @@ from kvcy.engine.directory import segment_name, snapshot_name
 from kvcy.errors import DamagedError, DirectoryError
 
 NO_MEMORY = "no memory to replay the log"
+NOWHERE = 2**64 - 1
 
 
 class LoadStopped(Exception):
@@ -40,21 +41,26 @@ class LoadReport:
         snapshot: the name of the snapshot that was loaded, "" when there was none.
         snapshot_position: where the log continues it; 0 when there was none.
         snapshot_bytes: its file's size.
+        snapshot_flags: its SnapshotFlags (engine/snapshot.pxd).
         keys: loaded from it.
         records: replayed from the log.
         position: where the log goes on.
         durable: up to which the log is known to have been on disk.
+        before: the directory inside with the files from before a restore that this start has finished, "" when there
+            was none.
         torn: what was found behind the end and is cut off when the log is opened; "" when nothing was.
     """
 
     snapshot: str = ""
     snapshot_position: int = 0
     snapshot_bytes: int = 0
+    snapshot_flags: int = 0
     keys: int = 0
     records: int = 0
     position: int = 0
     durable: int = 0
     torn: str = ""
+    before: str = ""
 
 
 cdef class Loader:
@@ -73,6 +79,7 @@ cdef class Loader:
     cdef bint stopping
     cdef uint64_t snapshot_bytes
     cdef uint64_t snapshot_done
+    cdef uint64_t until              # where replaying ends
     cdef uint64_t log_begin
     cdef uint64_t log_bytes
     cdef uint64_t log_done
@@ -91,8 +98,12 @@ cdef class Loader:
             threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.threads = threads
 
-    def load(self) -> LoadReport:
-        """Loads the newest snapshot and replays the log behind it.
+    def load(self, base=None, until=None) -> LoadReport:
+        """Loads a snapshot and replays the log behind it.
+
+        Args:
+            base: the snapshot's position, -1 for none; None: the newest.
+            until: the position at which replaying ends, which is the end of a record; None: the log's end.
 
         Raises:
             DamagedError: a file is damaged; the message names it, the place in it and the log's position.
@@ -105,11 +116,13 @@ cdef class Loader:
         cdef bint loaded
         report = LoadReport()
         self.directory.remove_unfinished()
-        snapshots = self.directory.snapshots()
-        if not snapshots:
+        self.until = NOWHERE if until is None else until
+        if base is None:
+            base = max(self.directory.snapshots(), default=-1)
+        if base < 0:
             report.position = self.replay(0, NULL, report)
             return report
-        report.snapshot = snapshot_name(max(snapshots))
+        report.snapshot = snapshot_name(base)
         file = os.open(os.path.join(self.path, report.snapshot), os.O_RDONLY | os.O_CLOEXEC)
         try:
             loaded = self.open_snapshot(&snapshot, file)
@@ -128,6 +141,7 @@ cdef class Loader:
             report.keys = snapshot.keys
             report.snapshot_position = snapshot.header.begin_position
             report.snapshot_bytes = snapshot.file_bytes
+            report.snapshot_flags = snapshot.header.flags
             position = snapshot.header.begin_position
             report.position = self.replay(position, &snapshot.coverage, report)
             if report.position < snapshot.coverage.greatest:
@@ -177,9 +191,11 @@ cdef class Loader:
             if stream == NULL:
                 raise MemoryError(NO_MEMORY)
             self.run_stream(stream, reader, <const Coverage*> coverage)
-            self.judge(reader, report)
             report.records = stream.records
             report.durable = reader.durable
+            if stream.until_reached or reader.verdict.position == self.until:
+                return self.until
+            self.judge(reader, report)
             return reader.verdict.position
         finally:
             if reader != NULL:
@@ -190,6 +206,7 @@ cdef class Loader:
         """Replays with a thread for each processor, or alone on a single one."""
         cdef uint32_t workers = min(self.threads, <uint32_t> STREAM_WORKERS_MAX) if self.threads > 1 else 0
         cdef bint ready = stream_init(stream, self.store.keyspace, coverage, workers, clock_ms())
+        stream.until_position = self.until
         self.log_begin = reader.position
         self.log_bytes = reader_data_end(reader) - reader.position
         self.stream = stream

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from kvcy._core import Store
 from kvcy._loading import Loader, LoadReport
 from kvcy._persistence import Persistence
+from kvcy._switching import settle
 from kvcy.engine.directory import Directory, Manifest, holds_data
 from kvcy.errors import DirectoryError, KvcyError
 
@@ -57,12 +58,15 @@ def claim_data(
         return store, Persistence(store, None, drawn)
     directory = Directory(path)
     try:
+        before = settle(directory)
         found = directory.read_manifest()
         manifest = Manifest.drawn(shards) if found is None else found
         if found is None:
             directory.write_manifest(manifest)
         store = Store(shards=manifest.shards, database=database, hash_key=manifest.hash_key)
-        return store, Persistence(store, directory, manifest)
+        persistence = Persistence(store, directory, manifest)
+        persistence.before = before
+        return store, persistence
     except OSError as error:
         directory.close()
         raise DirectoryError(f"the directory {directory.path} cannot be used: {error.strerror or error}") from error
@@ -90,6 +94,7 @@ def load_data(
         return LoadReport()
     try:
         report = persistence.load(began)
+        report.before = persistence.before
         if policy is None:
             persistence.snapshots.end = report.position
         else:

@@ -8,6 +8,7 @@ from kvcy.engine.directory import Directory, Manifest
 class Persistence:
     manifest: Manifest
     snapshots: Snapshots
+    before: str
     def __init__(self, store: Store, directory: Directory | None, manifest: Manifest) -> None: ...
     @property
     def directory(self) -> Directory | None: ...

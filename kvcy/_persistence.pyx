@@ -17,6 +17,7 @@ from kvcy.engine.log cimport (
     LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_NO, Log, LogPolicy, LogStatistics, log_appended, log_durable, log_error,
     log_set_policy, log_state, log_statistics)
 from kvcy.engine.log_writer cimport LogOptions, log_close, log_flush_run, log_open, log_prepare_run, log_stop
+from kvcy.engine.snapshot cimport SNAPSHOT_BASED
 from kvcy.engine.whole cimport keyspace_dirty
 
 import os
@@ -40,12 +41,14 @@ cdef class Persistence:
     cdef Log* log                    # owned; also the keyspace's, from open_log to close
     cdef readonly object manifest
     cdef readonly Snapshots snapshots
+    cdef public str before           # where the files from before a restore are that this start has completed; "": none
 
     def __cinit__(self, Store store not None, directory, manifest):
         self.store = store
         self.manifest = manifest
         self.snapshots = Snapshots(store, directory, manifest)
         self.log = NULL
+        self.before = ""
 
     @property
     def directory(self):
@@ -65,6 +68,7 @@ cdef class Persistence:
         report = loader.load()
         self.snapshots.position = report.snapshot_position
         self.snapshots.bytes = report.snapshot_bytes
+        self.snapshots.flags = report.snapshot_flags & SNAPSHOT_BASED
         return report
 
     # --- logging

@@ -1,6 +1,6 @@
 # cython: language_level=3
 """Snapshots of a store, made one at a time: see _saving.pyx."""
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from kvcy._core cimport Store
 from kvcy.engine.fork cimport ForkedSave, ForkResult
@@ -16,11 +16,13 @@ cdef class Snapshots:
     cdef public uint64_t end         # where the log ended when it was read: where it goes on while nothing is logged
     cdef public uint64_t position    # where the log continues the newest snapshot; 0: there is none, as a rule
     cdef public uint64_t bytes       # its size
+    cdef public uint32_t flags       # what its followers inherit of its SnapshotFlags
+    cdef public uint64_t keep_bytes  # of log before a new snapshot that can still be restored to
 
     cdef int plan_for(self, SnapshotPlan* plan) except -1
     cdef int write(self, SnapshotWriter* writer, SnapshotPlan* plan, int file) noexcept nogil
     cdef str publish(self, SnapshotPlan* plan, str new)
-    cdef int remove_needless(self, list older, uint64_t position) except -1
+    cdef int remove_needless(self, uint64_t position) except -1
 
 cdef class ForkedSnapshot:
     cdef ForkedSave save             # not a child's any more when its pid is 0

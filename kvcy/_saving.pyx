@@ -9,8 +9,8 @@
     by a child       the image is of the moment of the fork, with a log or without (engine/fork.pxd)
 
 A snapshot takes its name when it is on disk and the log is durable up to the last change in it; then, and only then,
-older snapshots and the segments before it go. Without a log its position is where the log ended, so a log that is begun
-later goes on from there.
+older snapshots and the segments before it go, as far as `keep_bytes` lets them. Without a log its position is where the
+log ended, so a log that is begun later goes on from there.
 """
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
@@ -22,7 +22,8 @@ from kvcy.engine.log cimport log_appended, log_error, log_kick, log_wait
 from kvcy.engine.log_segment cimport segments_remove_before
 from kvcy.engine.platform cimport store_relaxed_u32
 from kvcy.engine.shards cimport ShardSet, shards_add_all, shards_clear, shards_lock, shards_unlock
-from kvcy.engine.snapshot cimport snapshot_write, snapshot_writer_free, snapshot_writer_new
+from kvcy.engine.snapshot cimport (
+    SNAPSHOT_BASED, SNAPSHOT_UNLOGGED, snapshot_write, snapshot_writer_free, snapshot_writer_new)
 
 import errno
 import os
@@ -128,6 +129,7 @@ cdef class Snapshots:
         memset(plan, 0, sizeof(SnapshotPlan))
         memcpy(plan.history, name, 16)
         plan.created_ms = clock_ms()
+        plan.flags = self.flags if self.log != NULL else SNAPSHOT_UNLOGGED | SNAPSHOT_BASED
         plan.begin_position = log_appended(self.log) if self.log != NULL else self.end
         plan.sync_bytes = SYNC_BYTES
         return 0
@@ -205,19 +207,26 @@ cdef class Snapshots:
         if not self.wait(self.progress.greatest_position):
             raise LogError(f"the log is broken ({os.strerror(log_error(self.log))}): no snapshot can be made")
         name = snapshot_name(plan.begin_position)
-        older = [one for one in self.directory.snapshots() if one != plan.begin_position]
         self.directory.publish(name, new)
         self.position = plan.begin_position
         self.bytes = self.progress.bytes
-        self.remove_needless(older, plan.begin_position)
+        self.flags = plan.flags & SNAPSHOT_BASED
+        self.remove_needless(plan.begin_position)
         return name
 
-    cdef int remove_needless(self, list older, uint64_t position) except -1:
+    cdef int remove_needless(self, uint64_t position) except -1:
+        """Removes what neither the snapshot at `position` nor a restore to one of the `keep_bytes` before it needs."""
+        cdef uint64_t target = position - min(self.keep_bytes, position)
         cdef int result
-        for one in older:
-            self.directory.remove(snapshot_name(one))
-        self.directory.sync()
-        result = segments_remove_before(self.directory.file, self.manifest.segment_bytes, position)
+        snapshots = self.directory.snapshots()
+        base = max((one for one in snapshots if one <= target), default=None)
+        if base is None:
+            return 0  # the log's beginning, or the oldest snapshot, is needed
+        for one in snapshots:
+            if one < base:
+                self.directory.remove(snapshot_name(one))
+                self.directory.sync()  # none may go before an older one: docs/durability.md, "Kept history"
+        result = segments_remove_before(self.directory.file, self.manifest.segment_bytes, base)
         if result < 0:
             raise DirectoryError(
                 f"old segments in {self.directory.path} could not be removed: {os.strerror(-result)}")

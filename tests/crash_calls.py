@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-from kvcy import _opening
+from kvcy import _opening, _restoring
 from kvcy.engine.directory import Directory, Manifest, System
 from probes import seam_probe
 
@@ -61,6 +61,10 @@ class Calls(System):
         self.before("unlink")
         super().unlink(name, directory)
 
+    def remove_directory(self, name: str, directory: int) -> None:
+        self.before("remove_directory")
+        super().remove_directory(name, directory)
+
 
 class SmallManifest(Manifest):
     """New data directories get small segments, and always the same history and keys."""
@@ -82,7 +86,10 @@ def at_seam(calls: Calls, interrupted: bool = False) -> Iterator[None]:
 
     seam_probe.stand(calls, interrupted)
     try:
-        with mock.patch.multiple(_opening, Directory=directory, Manifest=SmallManifest):
+        with (
+            mock.patch.multiple(_opening, Directory=directory, Manifest=SmallManifest),
+            mock.patch.object(_restoring, "Directory", directory),
+        ):
             yield
     finally:
         seam_probe.leave()

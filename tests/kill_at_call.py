@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import copy
+import functools
 import itertools
 import json
 import os
@@ -20,6 +21,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -87,15 +89,18 @@ def torn_by(path: Path, seed: int) -> Promise | None:
     return None
 
 
-def killed(path: Path, promise: Promise, seed: int, number: int, halved: bool) -> tuple[int, str]:
-    """Runs the script in a process that ends at the call: how many notes it made, and at what call ("": by itself)."""
+Work = Callable[[Calls, Callable[..., None]], None]  # makes its calls through the one, and tells the other of events
+
+
+def killed(work: Work, number: int, halved: bool) -> tuple[int, str]:
+    """Works in a process that ends at the call: how many events it told of, and at what call ("": by itself)."""
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:
         status = 1
         try:
             killer = Killer(number, halved, writing)
-            run(path, killer, promise, seed, lambda *_: os.write(writing, b"."), commands=COMMANDS)
+            work(killer, lambda *_: os.write(writing, b"."))
             status = 0
         finally:
             os._exit(status)
@@ -128,7 +133,8 @@ def kill_everywhere(script: str, seed: int, directory: Path) -> collections.Coun
         for number in itertools.count(1):
             lay_start(start, path)
             promised = copy.deepcopy(promise)
-            count, kind = killed(path, promised, seed, number, halved)
+            work = functools.partial(run, path, promise=promised, seed=seed, commands=COMMANDS)
+            count, kind = killed(lambda calls, note, work=work: work(calls=calls, note=note), number, halved)
             for event in notes[:count]:
                 promised.play(event)
             path.mkdir(exist_ok=True)

@@ -26,3 +26,13 @@ def test_a_kill_at_every_call(script: str, seed: int) -> None:
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 0, ended.stderr
     assert set(json.loads(ended.stdout)) >= KINDS - {"allocate"}  # a short run may stay in its segments
+
+
+def test_a_kill_at_every_call_of_a_restore() -> None:
+    command = [sys.executable, str(Path(__file__).with_name("kill_restore.py"))]
+    environment = {**os.environ, "PYTHONSAFEPATH": ""}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert ended.returncode == 0, ended.stderr
+    kinds = {"make_directory", "open", "write", "half a write", "sync", "rename", "unlink", "remove_directory"}
+    finishing = {f"finishing: {kind}" for kind in ("make_directory", "sync", "rename", "remove_directory")}
+    assert set(json.loads(ended.stdout)) >= kinds | finishing | {"before", "result"}

@@ -6,12 +6,14 @@ Every failure to start is one line on standard error and exit status 1.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 import trio
 
-from kvcy.errors import LogError
+from kvcy._restoring import Point, restore
+from kvcy.errors import KvcyError, LogError
 from kvcy.server.app import Told, serve
 from kvcy.server.config_file import ConfigError, Loaded, load, read_arguments, read_file, read_stream
 from kvcy.server.listeners import StartError
@@ -21,7 +23,7 @@ from kvcy.server.process import Launcher, allow_clients, background, notify_syst
 from kvcy.version import REDIS_VERSION, VERSION
 
 USAGE = """\
-usage: kvcy-server [configuration-file | -] [--option value ...]
+usage: kvcy-server [configuration-file | -] [--option value ...] [--recover-to point]
        kvcy-server -v | --version
        kvcy-server -h | --help
 
@@ -30,7 +32,13 @@ those of the file. Examples:
        kvcy-server
        kvcy-server /etc/kvcy.conf --port 7777 --maxmemory 2gb
        echo 'maxmemory 128mb' | kvcy-server -
+
+--recover-to makes the data what it was at a position of the log (digits) or a time (2026-11-22T19:00:00Z, or Unix
+seconds as @1234567890), keeps aside what was there, and then serves; wal-keep says how far back that can be:
+       kvcy-server --dir /var/lib/kvcy --appendonly yes --recover-to 2026-11-22T19:00:00Z
 """
+
+RECOVER_TO = "recover-to"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,21 +52,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     launcher = Launcher()
     try:
-        loaded, path = read(arguments)
+        loaded, path, point = read(arguments)
         enter(loaded.options.dir)
         loaded.options.dir = os.getcwd()
         if loaded.options.daemonize:
             launcher = background()
         log = open_log(loaded.options)
-        run(loaded, Config(loaded.options, path), log, launcher)
+        run(loaded, Config(loaded.options, path), log, launcher, point)
     except (ConfigError, StartError, LogError) as error:
         launcher.failed(f"kvcy-server: {error}")
         return 1
     return 0
 
 
-def read(arguments: Sequence[str]) -> tuple[Loaded, str | None]:
-    """Options from the file or standard input, then from the arguments; and the file's absolute path."""
+def read(arguments: Sequence[str]) -> tuple[Loaded, str | None, Point | None]:
+    """Options from the file or standard input, then from the arguments; the file's absolute path; and the point of
+    --recover-to, which is no option: a configuration must not have it, or every start would go back."""
     settings = []
     path = None
     rest = list(arguments)
@@ -68,8 +77,20 @@ def read(arguments: Sequence[str]) -> tuple[Loaded, str | None]:
     if rest and rest[0] == "-":
         rest.pop(0)
         settings += read_stream(sys.stdin)
-    settings += read_arguments(rest)
-    return load(settings), path
+    given = read_arguments(rest)
+    point = None
+    for one in given:
+        if one.name == RECOVER_TO and one.place == f"--{RECOVER_TO}":
+            point = read_point(one.words)
+    settings += [one for one in given if one.name != RECOVER_TO or one.place != f"--{RECOVER_TO}"]
+    return load(settings), path, point
+
+
+def read_point(words: Sequence[str]) -> Point:
+    try:
+        return Point.parse(" ".join(words))
+    except ValueError as error:
+        raise ConfigError(f"--{RECOVER_TO}: {error}") from None
 
 
 def enter(directory: str) -> None:
@@ -88,8 +109,12 @@ def open_log(options: Options) -> Log:
         raise ConfigError(f"can't open the log file '{options.logfile}': {error.strerror}") from None
 
 
-def run(loaded: Loaded, config: Config, log: Log, launcher: Launcher) -> None:
-    """Serves until the end. Raises StartError, having logged it too when the log is a file."""
+def run(loaded: Loaded, config: Config, log: Log, launcher: Launcher, point: Point | None) -> None:
+    """Restores the data to the point, if there is one, and serves until the end.
+
+    Raises:
+        StartError: it cannot start; the log has that too when it is a file.
+    """
     options = config.options
     log.notice(f"kvcy {VERSION} is starting: port {options.port}, pid {os.getpid()}")
     for line in loaded.warnings():
@@ -108,6 +133,8 @@ def run(loaded: Loaded, config: Config, log: Log, launcher: Launcher) -> None:
 
     try:
         with pid_file(options.pidfile, log):
+            if point is not None:
+                recover(options.dir, point, log)
             trio.run(serve, config, log, Told(listening=launcher.ready, ready=ready))
     except StartError as error:
         if options.logfile:
@@ -115,3 +142,18 @@ def run(loaded: Loaded, config: Config, log: Log, launcher: Launcher) -> None:
         raise
     log.notice("kvcy is now ready to exit, bye bye...")
     log.close()
+
+
+def recover(path: str, point: Point, log: Log) -> None:
+    """Restores the data directory to the point; SIGINT ends the process at once, which does no harm.
+
+    Raises:
+        StartError: it was not, and why.
+    """
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        restore(path, point, log.notice)
+    except (KvcyError, MemoryError) as error:
+        raise StartError(str(error) or f"no memory to restore to {point.text}") from error
+    finally:
+        signal.signal(signal.SIGINT, handler)

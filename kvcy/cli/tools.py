@@ -10,10 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+from kvcy._facts import Found
 from kvcy.errors import DamagedError, DumpError, KvcyError, ManifestError
 from kvcy.tools.check import check
 from kvcy.tools.dump import FORMATS, dump
-from kvcy.tools.facts import Found
 from kvcy.tools.load import Import, load
 from kvcy.tools.repair import repair
 from kvcy.version import VERSION

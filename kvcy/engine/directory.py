@@ -25,6 +25,7 @@ MANIFEST_BYTES_MAX = 4096
 _SEGMENT = re.compile(r"log-([0-9a-f]{16})")
 _SNAPSHOT = re.compile(r"snapshot-([0-9a-f]{16})")
 _UNFINISHED = re.compile(r"(kvcy\.manifest|log-[0-9a-f]{16}|snapshot(-[0-9a-f]{16})?)\.new")
+_SWITCH = re.compile(r"recovered-[0-9a-f]{32}-[0-9a-f]{16}")
 _MANIFEST = re.compile(
     r"kvcy-manifest (?P<version>\d{1,9})\n"
     r"history (?P<history>[0-9a-f]{32})\n"
@@ -53,13 +54,23 @@ def snapshot_name(position: int) -> str:
     return f"snapshot-{position:016x}"
 
 
+def is_data(name: str) -> bool:
+    """Whether it is the name of a file that belongs to one line of history: manifest, segment or snapshot."""
+    return name == MANIFEST_NAME or bool(_SEGMENT.fullmatch(name) or _SNAPSHOT.fullmatch(name))
+
+
+def is_switch(name: str) -> bool:
+    """Whether it is the name of a directory with a new line of history that is to take the old one's place."""
+    return bool(_SWITCH.fullmatch(name))
+
+
 def holds_data(path: str | os.PathLike[str]) -> bool:
     """Whether a directory is there that has files of a kvcy store. Nothing is made and nothing locked."""
     try:
         names = os.listdir(path)
     except OSError:
         return False
-    return any(name == MANIFEST_NAME or _SEGMENT.fullmatch(name) or _SNAPSHOT.fullmatch(name) for name in names)
+    return any(is_data(name) or is_switch(name) for name in names)
 
 
 class System:
@@ -95,6 +106,9 @@ class System:
 
     def unlink(self, name: str, directory: int) -> None:
         os.unlink(name, dir_fd=directory)
+
+    def remove_directory(self, name: str, directory: int) -> None:
+        os.rmdir(name, dir_fd=directory)
 
     def names(self, directory: int) -> list[str]:
         return os.listdir(directory)
@@ -265,9 +279,14 @@ class Directory:
     def read_manifest(self) -> Manifest | None:
         """None when there is none and the directory holds no data either.
 
-        Raises ManifestError when it is damaged, or missing beside data.
+        Raises ManifestError when it is damaged, or missing beside data, or when another is to take its place.
         """
         path = os.path.join(self.path, MANIFEST_NAME)
+        if any(is_switch(name) for name in self.system.names(self.file)):
+            raise ManifestError(
+                f"{self.path}: a restore to a point was interrupted as it took effect; the next start of a server on "
+                "this directory completes it"
+            )
         try:
             file = self.system.open(MANIFEST_NAME, os.O_RDONLY, 0, self.file)
         except OSError as error:

@@ -28,6 +28,10 @@ cdef extern from *:
     """
     const uint32_t SNAPSHOT_FOOTER_SHARD "KVCY_FOOTER_SHARD"
 
+cdef enum SnapshotFlags:
+    SNAPSHOT_UNLOGGED = 1                # it holds changes that are in no log
+    SNAPSHOT_BASED = 2                   # the log alone, from position 0, does not lead to it
+
 cdef struct SnapshotHeader:              # of the file, as it lies there
     char magic[8]
     uint32_t version
@@ -36,7 +40,8 @@ cdef struct SnapshotHeader:              # of the file, as it lies there
     int64_t created_ms
     char history[16]
     uint32_t shards
-    uint32_t reserved[19]
+    uint32_t flags                       # SnapshotFlags
+    uint32_t reserved[18]
 
 cdef struct BlockHeader:                 # as it lies in the file
     uint32_t header_checksum             # of what follows, to the end of the header
@@ -58,6 +63,7 @@ cdef struct SnapshotPlan:
     char history[16]
     uint64_t begin_position              # the log's end. REQUIRES: read before any lock is taken for the snapshot
     int64_t created_ms
+    uint32_t flags                       # SnapshotFlags
     bint quiet
     uint64_t sync_bytes                  # sync the file each time so much was written; 0: leave that to the caller
 

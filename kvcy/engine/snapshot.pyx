@@ -340,6 +340,7 @@ cdef int write_header(SnapshotWriter* writer) noexcept nogil:
     header.created_ms = writer.plan.created_ms
     memcpy(header.history, writer.plan.history, 16)
     header.shards = writer.keyspace.shard_count
+    header.flags = writer.plan.flags
     header.checksum = crc32c(0, &header.begin_position, SNAPSHOT_HEADER_BYTES - 16)
     writer.seed = header.checksum
     return append(writer, <const char*> &header, SNAPSHOT_HEADER_BYTES)

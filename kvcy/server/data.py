@@ -76,6 +76,8 @@ class Data:
         self.watch.over = True
 
     def _tell(self, report: LoadReport, took_s: float) -> None:
+        if report.before:
+            self._log.warning(f"A restore to a point has been completed; the files from before are in {report.before}")
         if report.torn:
             self._log.warning(f"The log's last record was cut short by a crash and is left out: {report.torn}")
         if report.snapshot:

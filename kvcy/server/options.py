@@ -94,6 +94,7 @@ class Options:
     snapshot_method: str = option(OneOf(("auto", "fork", "thread")), "auto")
     appendonly: bool = option(YesNo(), True, mutable=False)
     appendfsync: str = option(OneOf(("always", "everysec", "no")), "everysec")
+    wal_keep: int = option(Memory(0, INT64_MAX), 0)
     auto_aof_rewrite_percentage: int = option(Integer(0, INT_MAX), 100)
     auto_aof_rewrite_min_size: int = option(Memory(0, INT64_MAX), 64 * MIB)
     # --- watching it

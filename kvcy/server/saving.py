@@ -126,6 +126,7 @@ class Saver:
 
     async def _write(self, persistence: Persistence, background: bool) -> str:
         snapshots = persistence.snapshots
+        snapshots.keep_bytes = self._options.wal_keep
         await trio.to_thread.run_sync(snapshots.claim, self._options.dir)
         method = self._options.snapshot_method
         if background and can_fork and (method == "fork" or (method == "auto" and not persistence.logging)):

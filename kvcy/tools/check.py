@@ -6,13 +6,12 @@ reading ends before the newest whole snapshot continues is it read a second time
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TextIO
 
+from kvcy._facts import Examination, Found, LogFacts, SnapshotFacts, utc
+from kvcy._inspection import LogReading, SnapshotReading
 from kvcy.engine.directory import Directory, Manifest, segment_name
 from kvcy.tools.directories import opened
-from kvcy.tools.facts import Examination, Found, LogFacts, SnapshotFacts
-from kvcy.tools.inspection import LogReading, SnapshotReading
 from kvcy.tools.progress import bar, run_aside
 
 STEP_BYTES = 4 << 20
@@ -142,11 +141,3 @@ def describe_records(log: LogFacts) -> str:
         return f"none from position {log.start} on"
     times = f"written {utc(log.first_ms)} to {utc(log.last_ms)}"
     return f"{log.records:,} from position {log.start} to {log.end}, {times}"
-
-
-def utc(time_ms: int) -> str:
-    """A Unix time in words, or as the number it is when no calendar has it."""
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):
-        return f"at {time_ms} ms"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from kvcy._core import Store
+from kvcy._inspection import make_segment
 from kvcy._loading import LoadReport
 from kvcy._persistence import Persistence
 from kvcy.engine.directory import (
@@ -29,7 +30,6 @@ from kvcy.engine.directory import (
 from kvcy.errors import DirectoryError, DumpError
 from kvcy.tools.directories import open_directory
 from kvcy.tools.filling import Filler, count_keys
-from kvcy.tools.inspection import make_segment
 from kvcy.tools.progress import bar
 from kvcy.tools.rdb import read_rdb
 from kvcy.tools.source import Source

@@ -9,7 +9,8 @@ copies, synced; then moves, snapshots first and the log's segments from the newe
 zeros. Until the last step the directory is as damaged as before, or has a torn tail that ends at the same place.
 
 Limits: what is cut is not searched for records that could still be read. A manifest cannot be made anew, since it alone
-has the key by which keys are spread over shards; but it never changes, so any older copy of the directory has it.
+has the key by which keys are spread over shards; but only a restore to a point changes it, so any copy of the directory
+made since the last one has it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from kvcy._facts import Examination, Found, LogFacts, SnapshotFacts
+from kvcy._inspection import erase_segment, make_segment, write_segment_header
 from kvcy.engine.directory import NEW_SUFFIX, Directory, Manifest, segment_name, snapshot_name
 from kvcy.errors import DamagedError, DirectoryError
 from kvcy.tools.check import describe_records, examine
 from kvcy.tools.directories import opened
-from kvcy.tools.facts import Examination, Found, LogFacts, SnapshotFacts
-from kvcy.tools.inspection import erase_segment, make_segment, write_segment_header
 
 
 @dataclass

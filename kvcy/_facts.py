@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from enum import Enum
 
 from kvcy.engine.directory import segment_name, snapshot_name
@@ -25,6 +26,8 @@ class SnapshotFacts:
         greatest: the log is needed up to here for it to be of use.
         fault: what is wrong with it, "" when nothing is; at `offset` in the file.
         unknown: the fault is a format of another version, and no damage.
+        unlogged: it holds changes that are in no log.
+        based: the log alone, from position 0, does not lead to it.
     """
 
     position: int
@@ -36,6 +39,8 @@ class SnapshotFacts:
     fault: str = ""
     offset: int = 0
     unknown: bool = False
+    unlogged: bool = False
+    based: bool = False
 
     @property
     def name(self) -> str:
@@ -52,6 +57,7 @@ class LogFacts:
         segment, offset: where the end lies.
         header: it ends there because the segment's header is wrong, whatever the segment holds.
         unknown: it ends there because of something of another version's format, and no damage.
+        beyond: it goes on, but only so far was to be read.
     """
 
     start: int
@@ -66,6 +72,7 @@ class LogFacts:
     reason: str = ""
     header: bool = False
     unknown: bool = False
+    beyond: bool = False
 
     def place(self, path: str) -> str:
         """Where it ends, and why, for a message."""
@@ -96,3 +103,11 @@ class Examination:
     def found(self) -> Found:
         """Damaged, if anything is; else how the log ends."""
         return Found.DAMAGED if self.faults else self.log.found
+
+
+def utc(time_ms: int) -> str:
+    """A Unix time in words, or as the number it is when no calendar has it."""
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"at {time_ms} ms"

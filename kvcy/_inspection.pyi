@@ -1,5 +1,8 @@
+from kvcy._facts import LogFacts, SnapshotFacts
 from kvcy.engine.directory import Directory, Manifest
-from kvcy.tools.facts import LogFacts, SnapshotFacts
+
+NOWHERE: int
+NEVER: int
 
 class SnapshotReading:
     def __init__(self, directory: Directory, manifest: Manifest, position: int) -> None: ...
@@ -13,7 +16,14 @@ class SnapshotReading:
     def close(self) -> None: ...
 
 class LogReading:
-    def __init__(self, directory: Directory, manifest: Manifest, position: int) -> None: ...
+    def __init__(
+        self,
+        directory: Directory,
+        manifest: Manifest,
+        position: int,
+        until_position: int = ...,
+        until_ms: int = ...,
+    ) -> None: ...
     @property
     def position(self) -> int: ...
     @property

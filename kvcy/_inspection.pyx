@@ -2,8 +2,8 @@
 """Reading a data directory's files to their ends without loading them, and mending segments.
 
 A SnapshotReading and a LogReading are the engine's readers (engine/snapshot_load.pxd, engine/log_reader.pxd) with a
-Python face: work goes in steps or in a thread, so that progress can be shown, and ends in facts (facts.py). Neither
-changes anything. The three functions below them do; who calls them sees to what is to be kept (repair.py).
+Python face: work goes in steps or in a thread, so that progress can be shown, and ends in facts (_facts.py). Neither
+changes anything. The three functions below them do; who calls them sees to what is to be kept (tools/repair.py).
 """
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
@@ -15,6 +15,7 @@ from kvcy.engine.log_reader cimport (
 from kvcy.engine.log_segment cimport segment_make, segment_open, segment_write_header
 from kvcy.engine.operations cimport DECODED_END, DECODED_ONE, OPERATION_PUT, Decoded, Operation, operation_next
 from kvcy.engine.platform cimport add_acq_rel_u32, load_relaxed_u64
+from kvcy.engine.snapshot cimport SNAPSHOT_BASED, SNAPSHOT_UNLOGGED
 from kvcy.engine.snapshot_load cimport (
     SNAPSHOT_UNKNOWN, SnapshotFile, snapshot_close, snapshot_load, snapshot_open)
 
@@ -22,7 +23,10 @@ import os
 
 from kvcy.engine.directory import segment_name, snapshot_name
 from kvcy.errors import DirectoryError
-from kvcy.tools.facts import Found, LogFacts, SnapshotFacts
+
+NOWHERE = 2**64 - 1
+NEVER = 2**63 - 1
+from kvcy._facts import Found, LogFacts, SnapshotFacts
 
 
 cdef class SnapshotReading:
@@ -88,6 +92,8 @@ cdef class SnapshotReading:
         cdef bytes history = snapshot.header.history[:16]
         facts = SnapshotFacts(self.position, snapshot.coverage.greatest, snapshot.header.created_ms, snapshot.keys,
                               snapshot.coverage.count, snapshot.file_bytes)
+        facts.unlogged = (snapshot.header.flags & SNAPSHOT_UNLOGGED) != 0
+        facts.based = (snapshot.header.flags & SNAPSHOT_BASED) != 0
         if snapshot.failed != 0:
             if snapshot.error == 0:
                 raise MemoryError(f"no memory to read {facts.name}")
@@ -123,6 +129,8 @@ cdef class LogReading:
         directory: open.
         manifest: its manifest.
         position: the beginning of a record, or the log's end.
+        until_position: records that end behind it are not read, nor what follows the first of them.
+        until_ms: the same for records that were made later (Unix time).
 
     Raises:
         DirectoryError: the segments cannot be found.
@@ -130,14 +138,20 @@ cdef class LogReading:
     cdef LogReader* reader
     cdef object directory
     cdef uint64_t start, records, end
-    cdef int64_t first_ms, last_ms
+    cdef int64_t first_ms, last_ms, until_ms
+    cdef uint64_t until_position
+    cdef bint beyond                 # a record was met that is not to be read
     cdef const char* unknown         # why the last record is none that this version can apply; NULL: it is
 
-    def __cinit__(self, directory, manifest, uint64_t position):
+    def __cinit__(self, directory, manifest, uint64_t position, uint64_t until_position=NOWHERE,
+                  int64_t until_ms=NEVER):
         cdef bytes history = manifest.history
         cdef const unsigned char* name = history
         cdef int error = 0
         self.directory = directory
+        self.until_position = until_position
+        self.until_ms = until_ms
+        self.beyond = False
         self.start = self.end = position
         self.unknown = NULL
         self.reader = reader_open(directory.file, name, manifest.segment_bytes, position, &error)
@@ -179,14 +193,15 @@ cdef class LogReading:
         cdef LogReader* reader = self.reader
         with nogil:
             while self.unknown == NULL and self.end < until and reader_next(reader) == LOG_RECORD:
-                if not self.understand():
+                self.beyond = reader.record.end > self.until_position or reader.record.time_ms > self.until_ms
+                if self.beyond or not self.understand():
                     break
                 if self.records == 0:
                     self.first_ms = reader.record.time_ms
                 self.last_ms = reader.record.time_ms
                 self.records += 1
                 self.end = reader.record.end
-        return self.unknown == NULL and reader.verdict.found == LOG_RECORD
+        return not self.beyond and self.unknown == NULL and reader.verdict.found == LOG_RECORD
 
     def facts(self) -> LogFacts:
         """What was found. REQUIRES: step() has returned false.
@@ -202,6 +217,9 @@ cdef class LogReading:
             facts.found, facts.unknown, facts.reason = Found.DAMAGED, True, self.unknown.decode()
             facts.segment = self.end // reader.segment_bytes
             facts.offset = 4096 + self.end % reader.segment_bytes
+            return facts
+        if self.beyond:
+            facts.beyond = True
             return facts
         facts.reason = reader.verdict.reason.decode()
         if reader.verdict.found == LOG_FAILED:
