@@ -205,7 +205,7 @@ def test_what_only_a_snapshot_has_is_never_missed(tmp_path: Path) -> None:
         client.run("SET", "a", "2")
         logged_end = position(client)
         between_ms = now_ms(client)
-    with running(data, *KEEP) as server, server.connect() as client:
+    with running(data, "--appendonly", "no", *KEEP) as server, server.connect() as client:
         client.run("SET", "b", "unlogged")
         client.run("SAVE")
         later_ms = now_ms(client)

@@ -51,7 +51,7 @@ cdef struct LogPiece:
 cdef struct LogRing:
     char* data
     uint64_t bytes                      # a power of two
-    LogRing* before                     # the one it took the place of, which the flusher may still read; NULL: the first
+    LogRing* before                     # the one it took the place of, which the flusher may still read; or NULL
 
 cdef extern from *:
     LogRing* load_ring "KVCY_LOAD_SC"(LogRing**) nogil

@@ -23,8 +23,9 @@ from kvcy.engine.futex cimport (
     store_ordered_u64, swap_if_u32,
 )
 from kvcy.engine.log cimport (
-    AWAKE, GATHERING, LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_FULL, LOG_RING_BYTES, LOG_WORKING, NEXT_FAILED, NEXT_MAKING,
-    NEXT_READY, NEXT_WANTED, PACING, SLEEPING, LogRing, log_free, log_give_room, log_new, log_publish, log_ring, log_tell,
+    AWAKE, GATHERING, LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_FULL, LOG_RING_BYTES, LOG_WORKING, NEXT_FAILED,
+    NEXT_MAKING, NEXT_READY, NEXT_WANTED, PACING, SLEEPING, LogRing, log_free, log_give_room, log_new, log_publish,
+    log_ring, log_tell,
     log_tell_appenders, log_wake,
 )
 from kvcy.engine.log_format cimport SEGMENT_HEADER_BYTES, place_in_file
@@ -353,8 +354,8 @@ cdef bint crowd_is_expected(Log* log) noexcept nogil:
     """Whether to wait for more records before the next sync, and for how many: log.awaited.
 
     Under `always`, those who got their replies after the last sync come back soon, and those who came meanwhile wait
-    already: together they were `crowd`. Where a sync takes long, one for all of them serves more than one for each half.
-    Who is alone is served at once.
+    already: together they were `crowd`. Where a sync takes long, one for all of them serves more than one for each
+    half. Who is alone is served at once.
     """
     cdef uint64_t records = load_relaxed_u64(&log.records)
     store_relaxed_u64(&log.awaited, log.covered + log.crowd)

@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Plays faults at the seam of engine/files.pxd: errors at the n-th call of a kind, short transfers, interruptions.
 
-Reads may also be held up: `hold`, `let_go`. One player for the process; `play` starts it, `stop` puts the system's own calls back. Calls are counted by kind, failed
-ones included, and so are those of all threads: where a count matters, one thread uses files.
+Reads may also be held up: `hold`, `let_go`. One player for the process; `play` starts it, `stop` puts the system's own
+calls back. Calls are counted by kind, failed ones included, and so are those of all threads: where a count matters, one
+thread uses files.
 """
 from libc.errno cimport EINTR
 from libc.stdint cimport int64_t, uint32_t, uint64_t

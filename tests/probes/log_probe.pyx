@@ -8,7 +8,8 @@ from libc.string cimport memcpy, memset
 
 from kvcy.engine.log cimport (
     Log, LogPiece, LogPolicy, LogState, LogSubscriber, log_append, log_appended, log_durable, log_error,
-    log_kick, log_ring, log_set_policy, log_state, log_statistics, log_subscribe, log_unsubscribe, log_unsynced_since_ns,
+    log_kick, log_ring, log_set_policy, log_state, log_statistics, log_subscribe, log_unsubscribe,
+    log_unsynced_since_ns,
     log_wait, log_want, log_written,
 )
 from kvcy.engine.log_reader cimport (
