@@ -167,6 +167,7 @@ def test_a_server_is_empty_by_itself(tmp_path: Path) -> None:
         assert field(client, "expired_time_cap_reached_count") == 0
         assert field(client, "wal_records") == 1000  # a put and a deletion each
         assert field(client, "expire_lag_ms_last") <= field(client, "expire_lag_ms_max")
+        assert server.stop() == 0
     with kvcy_server.running("--dir", str(tmp_path), "--appendonly", "yes") as server, server.connect() as client:
         assert client.run("DBSIZE") == b":0\r\n"
         assert field(client, "expired_keys") == 0  # the log had the deletions

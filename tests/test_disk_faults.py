@@ -56,6 +56,14 @@ def fail(server: Server, kind: str, first: int, last: int, error: int) -> None:
     assert server.process.stdout.readline() == "\n"
 
 
+def await_next_segment(directory: Path) -> None:
+    """Until the segment is there that the log makes ahead: from then on only commands cause writes."""
+    deadline = time.monotonic() + kvcy_server.TIMEOUT_S
+    while len([*directory.glob("log-" + "?" * 16)]) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def count_until_refused(client: Client) -> tuple[int, bytes]:
     """Counts a key upwards: the last number that was acknowledged, and what came then; b"": the end."""
     for number in range(1, 100_000):
@@ -79,6 +87,7 @@ def test_an_error_of_the_disk_ends_writing(tmp_path: Path, kind: str, number: in
     """The n-th call fails and no other: what it was for is not acknowledged, and nothing behind it ever is."""
     with faulty(tmp_path) as server, server.connect() as client, server.connect() as other:
         assert client.run("SET", "before", "1") == b"+OK\r\n"
+        await_next_segment(tmp_path)
         fail(server, kind, number, number, errno.EIO)
         acknowledged, reply = count_until_refused(client)
         assert (acknowledged, reply) == (number - 1, b"")
@@ -101,20 +110,13 @@ def test_an_error_of_the_disk_ends_writing(tmp_path: Path, kind: str, number: in
 
 def test_an_error_of_the_disk_with_everysec(tmp_path: Path) -> None:
     with faulty(tmp_path, "everysec") as server, server.connect() as client:
+        await_next_segment(tmp_path)
         fail(server, "sync", 1, 1, errno.EIO)
         acknowledged, reply = count_until_refused(client)
         assert acknowledged > 0
         assert reply == b"" or reply.startswith(b"-MISCONF")
         with server.connect() as other:
             assert refused(other, errno.EIO)
-
-
-def await_next_segment(directory: Path) -> None:
-    """Until the segment is there that the log makes ahead: from then on only commands cause writes."""
-    deadline = time.monotonic() + kvcy_server.TIMEOUT_S
-    while len([*directory.glob("log-" + "?" * 16)]) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("kind", ["write", "allocate"])
