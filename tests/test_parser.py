@@ -69,6 +69,11 @@ INLINE = st.lists(st.tuples(st.binary(max_size=12), st.integers(0, 2)), max_size
     lambda words: (b"  ".join(quoted(*word) for word in words), [word for word, _ in words])
 )
 
+# Commands that often begin like the one before, or nearly.
+ALIKE = st.tuples(
+    st.sampled_from([b"GET", b"get", b"SET", b"", b"G", b"EXISTS", b"EXISTSX"]), st.lists(st.binary(max_size=9), max_size=3)
+).map(lambda parts: [parts[0], *parts[1]])
+
 
 @st.composite
 def pipeline(draw: st.DrawFn) -> tuple[bytes, list[list[bytes]]]:
@@ -86,7 +91,7 @@ def pipeline(draw: st.DrawFn) -> tuple[bytes, list[list[bytes]]]:
             data.append(draw(st.sampled_from([b"\r\n", b"\n", b"*0\r\n", b"*-1\r\n", b"*-77\r\n", b" \t \r\n"])))
             commands.append([])
         else:
-            words = draw(st.lists(WORD, min_size=1, max_size=12))
+            words = draw(ALIKE if kind == 2 else st.lists(WORD, min_size=1, max_size=12))
             data.append(resp.encode(words))
             commands.append(words)
     return b"".join(data), commands
@@ -103,6 +108,21 @@ def test_a_pipeline_means_the_same_however_it_is_cut(
     assert probe.commands == commands
     assert probe.rest == b""
     assert probe.memory_bytes == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(ALIKE, max_size=60))
+def test_commands_that_begin_alike(commands: list[list[bytes]]) -> None:
+    assert parse(b"".join(map(resp.encode, commands))) == (commands, "")
+
+
+def test_an_opening_met_before_is_held_to_the_limits() -> None:
+    many = resp.encode([b"GET"] * 11)
+    assert parse(many + many) == ([[b"GET"] * 11] * 2, "")
+    probe = ParserProbe()
+    probe.feed(many)
+    probe.authenticated = False
+    assert feed(probe, many, []) == "Protocol error: unauthenticated multibulk length"
 
 
 @settings(max_examples=60, deadline=None)

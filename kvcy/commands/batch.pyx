@@ -7,7 +7,10 @@ from kvcy.protocol.parser cimport PARSE_COMMAND, PARSE_MORE, parser_next
 
 
 cdef void batch_prepare(Executor* executor, Prepared* prepared, const Bytes* argv, uint32_t argc) noexcept nogil:
-    cdef const Row* row = row_find(executor.rows, argv[0].data, argv[0].size)
+    cdef const Row* row
+    if not executor.arguments.opening.repeated:
+        executor.opening_row = row_find(executor.rows, argv[0].data, argv[0].size)
+    row = executor.opening_row
     if row != NULL and row.subcommand_count and argc > 1:
         row = row_subcommand(row, argv[1].data, argv[1].size)
     prepared.row = row

@@ -243,6 +243,7 @@ cdef struct Executor:
     # working memory of session_feed
     const RowTable* rows
     Arguments arguments
+    const Row* opening_row         # of the command last parsed into them, by its name alone
     Prepared* batch                # [AHEAD_ENOUGH + 2 * BATCH_MAX]
     uint32_t ahead_count           # of it, commands parsed by executor_parse_ahead
     OpBuffer group                 # what a command with several keys or EXEC has to log

@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The array of a batch's arguments. See arguments.pxd."""
 from libc.stdint cimport uint32_t
+from libc.string cimport memset
 
 from kvcy.engine.block cimport Block, Bytes, block_release
 from kvcy.engine.memory cimport memory_free, memory_resize
@@ -15,6 +16,7 @@ cdef void arguments_init(Arguments* arguments) noexcept nogil:
     arguments.count = 0
     arguments.capacity = 0
     arguments.owns_blocks = False
+    memset(&arguments.opening, 0, sizeof(Opening))
 
 
 cdef bint arguments_reserve(Arguments* arguments, size_t more) noexcept nogil:

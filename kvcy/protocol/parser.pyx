@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The request parser (parser.pxd): a fast path for whole commands, and a state machine for everything else.
 
-parser_next takes a multibulk that lies whole and well-formed in the buffer in one pass. At the first byte that is out
+parser_next takes a multibulk that lies whole and well-formed in the buffer in one pass, and what it shares with the
+command before it (arguments.pxd: Opening) in two comparisons. At the first byte that is out
 of the ordinary (the end of the buffer, an inline command, a negative or overlong number, an error) it writes down how
 far it got and leaves the rest to the state machine, which goes on from there, now or when more has arrived:
 
@@ -32,7 +33,7 @@ from libc.string cimport memchr, memcpy, memset
 from kvcy.engine.block cimport Block, Bytes, block_new, block_release, block_reserve
 from kvcy.engine.memory cimport memory_free, memory_resize
 from kvcy.engine.platform cimport invariant, likely, unlikely
-from kvcy.protocol.arguments cimport arguments_own
+from kvcy.protocol.arguments cimport OPENING_BYTES_MAX, Opening, arguments_own
 from kvcy.protocol.lengths cimport scan_length, scan_number
 from kvcy.protocol.words cimport split_line
 
@@ -98,6 +99,32 @@ cdef ParseResult fail(Parser* parser, const char* text) noexcept nogil:
 
 # --- the fast path
 
+cdef inline uint64_t word_at(const char* at) noexcept nogil:
+    cdef uint64_t word
+    memcpy(&word, at, 8)
+    return word
+
+
+cdef inline bint opening_repeats(const Opening* opening, const char* start, const char* end) noexcept nogil:
+    """Whether the command at `start`, of which there are more bytes than any opening has, begins like the last one."""
+    return (end - start >= OPENING_BYTES_MAX and word_at(start) == opening.head
+            and word_at(start + opening.size - 8) == opening.tail)
+
+
+cdef inline void opening_note(Opening* opening, const char* start, const Bytes* name, uint64_t argc) noexcept nogil:
+    """Keeps the opening of a command that was scanned. What is kept is within every limit, also without a password."""
+    cdef size_t size = name.data + name.size + 2 - start
+    if size > OPENING_BYTES_MAX or argc > PARSER_UNAUTHENTICATED_ARGS_MAX:
+        opening.head = 0
+        return
+    opening.head = word_at(start)
+    opening.tail = word_at(start + size - 8)
+    opening.size = <uint32_t> size
+    opening.argc = <uint32_t> argc
+    opening.name_at = <uint32_t> (name.data - start)
+    opening.name_size = <uint32_t> name.size
+
+
 cdef ParseResult parser_next(Parser* parser, const char* base, size_t size, size_t* offset, Arguments* arguments,
                              uint32_t* first, uint32_t* argc) noexcept nogil:
     cdef const char* start = base + offset[0]
@@ -105,6 +132,7 @@ cdef ParseResult parser_next(Parser* parser, const char* base, size_t size, size
     cdef const char* at
     cdef const char* body
     cdef uint64_t count = 0, length = 0, bulk_bytes_max
+    cdef Opening* opening = &arguments.opening
     cdef Bytes* to
     cdef Bytes* stop
 
@@ -114,15 +142,20 @@ cdef ParseResult parser_next(Parser* parser, const char* base, size_t size, size
         return resume(parser, start, size - offset[0], offset, arguments, argc)
     if start == end:
         return PARSE_MORE
-    if unlikely(start[0] != c'*'):
-        parser.state = PARSER_INLINE
-        return resume(parser, start, size - offset[0], offset, arguments, argc)
-    at = scan_length(start + 1, end, &count)
-    if unlikely(at == NULL or count - 1 >= PARSER_ARGS_MAX or
-                (not parser.authenticated and count > PARSER_UNAUTHENTICATED_ARGS_MAX)):
-        parser.state = PARSER_COUNT
-        return resume(parser, start, size - offset[0], offset, arguments, argc)
     bulk_bytes_max = parser.bulk_bytes_max if parser.authenticated else PARSER_UNAUTHENTICATED_BULK_BYTES_MAX
+    opening.repeated = opening_repeats(opening, start, end)
+    if opening.repeated:
+        count = opening.argc
+        at = start + opening.size
+    else:
+        if unlikely(start[0] != c'*'):
+            parser.state = PARSER_INLINE
+            return resume(parser, start, size - offset[0], offset, arguments, argc)
+        at = scan_length(start + 1, end, &count)
+        if unlikely(at == NULL or count - 1 >= PARSER_ARGS_MAX or
+                    (not parser.authenticated and count > PARSER_UNAUTHENTICATED_ARGS_MAX)):
+            parser.state = PARSER_COUNT
+            return resume(parser, start, size - offset[0], offset, arguments, argc)
 
     # Each round that appends takes 6 bytes or more, so what is left bounds the room that can be needed.
     if unlikely(arguments.capacity - arguments.count < count):
@@ -130,6 +163,11 @@ cdef ParseResult parser_next(Parser* parser, const char* base, size_t size, size
             return PARSE_NO_MEMORY
     to = arguments.at + arguments.count
     stop = to + count
+    if opening.repeated:
+        to.data = start + opening.name_at
+        to.size = opening.name_size
+        to.block = NULL
+        to += 1
     while to != stop:
         if unlikely(end - at < BULK_BYTES_ON_WIRE_MIN or at[0] != c'$'):
             break
@@ -142,6 +180,8 @@ cdef ParseResult parser_next(Parser* parser, const char* base, size_t size, size
         to += 1
         at = body + length + 2
     if likely(to == stop):
+        if not opening.repeated:
+            opening_note(opening, start, arguments.at + arguments.count, count)
         arguments.count += <uint32_t> count
         argc[0] = <uint32_t> count
         offset[0] = at - base
@@ -191,6 +231,8 @@ cdef ParseResult resume(Parser* parser, const char* start, size_t size, size_t* 
     cdef size_t offset_before = offset[0]
     cdef int step = STEP_ON
     cdef size_t taken = 0
+    arguments.opening.head = 0
+    arguments.opening.repeated = False
     while step == STEP_ON:
         if parser.state == PARSER_BODY:
             step = take_body(parser, start, size)

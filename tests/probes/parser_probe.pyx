@@ -66,6 +66,14 @@ cdef class ParserProbe:
         return self.parser.filling != NULL
 
     @property
+    def authenticated(self) -> bool:
+        return self.parser.authenticated
+
+    @authenticated.setter
+    def authenticated(self, bint yes) -> None:
+        self.parser.authenticated = yes
+
+    @property
     def memory_bytes(self) -> int:
         return parser_memory_bytes(&self.parser)
 
