@@ -71,7 +71,8 @@ INLINE = st.lists(st.tuples(st.binary(max_size=12), st.integers(0, 2)), max_size
 
 # Commands that often begin like the one before, or nearly.
 ALIKE = st.tuples(
-    st.sampled_from([b"GET", b"get", b"SET", b"", b"G", b"EXISTS", b"EXISTSX"]), st.lists(st.binary(max_size=9), max_size=3)
+    st.sampled_from([b"GET", b"get", b"SET", b"", b"G", b"EXISTS", b"EXISTSX"]),
+    st.lists(st.binary(max_size=9), max_size=3),
 ).map(lambda parts: [parts[0], *parts[1]])
 
 
