@@ -1,0 +1,126 @@
+# cython: language_level=3
+"""A node of the ordered index: a sorted array of keys, told apart by four bytes of each. See ordered.pxd.
+
+    count, level, skip | neighbours of the level | prefix | words | handles | children (inner nodes only)
+
+What holds: the words rise; each is made of the four bytes of its key behind `skip`; all keys begin with the first
+`skip` bytes of `prefix`. A key's bytes are in its entry, in the arena `entries`.
+"""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memcmp
+
+from kvcy.engine.arena cimport Arena, arena_at
+from kvcy.engine.block cimport Bytes
+from kvcy.engine.entry cimport Entry, entry_key
+
+cdef enum:
+    NODE_BYTES = 1024
+    NODE_PREFIX_MAX = 52
+    NODE_LEAF_MAX = 120            # keys of a leaf
+    NODE_INNER_MAX = 80            # children of an inner node
+
+cdef struct Node:
+    uint16_t count
+    uint8_t level                  # 0: a leaf
+    uint8_t skip                   # bytes of `prefix` in use
+    uint32_t previous              # neighbours in the same level, 0 none
+    uint32_t next
+    char[52] prefix                # NODE_PREFIX_MAX
+    uint32_t[240] words            # [max] words, [max] handles, of an inner node also [max] children
+
+# What the key shares with the prefix is all that is left of it. REQUIRES for all that changes a node: order is kept.
+cdef void node_admit(Node* node, const char* key, size_t size) noexcept nogil
+# Lets words begin at `skip`, not behind where they do.
+cdef void node_shorten(Node* node, size_t skip) noexcept nogil
+# Takes into the prefix what all keys share, where words hardly tell keys apart any more.
+cdef void node_lengthen(const Arena* entries, Node* node) noexcept nogil
+# Makes the entry the one at `at`.
+cdef void node_set(Node* node, uint32_t at, uint32_t handle, const Bytes* key) noexcept nogil
+# Inserts before `at`. REQUIRES: room.
+cdef void node_put(Node* node, uint32_t at, uint32_t handle, uint32_t child, const Bytes* key) noexcept nogil
+cdef void node_take(Node* node, uint32_t at) noexcept nogil
+# Copies `count` places of a node to `at` in another of the same level, whose words begin at the same byte.
+cdef void node_copy(Node* target, uint32_t at, const Node* source, uint32_t first, uint32_t count) noexcept nogil
+# The end of node_rank when words from `low` on are equal to the key's: entries are read.
+cdef uint32_t rank_among_equals(const Arena* entries, const Node* node, uint32_t low, const char* key, size_t size,
+                                bint after) noexcept nogil
+
+
+cdef inline uint32_t node_max(const Node* node) noexcept nogil:
+    return NODE_LEAF_MAX if node.level == 0 else NODE_INNER_MAX
+
+
+cdef inline uint32_t* node_handles(const Node* node) noexcept nogil:
+    return <uint32_t*> node.words + node_max(node)
+
+
+cdef inline uint32_t* node_children(const Node* node) noexcept nogil:
+    """REQUIRES: an inner node."""
+    return <uint32_t*> node.words + 2 * NODE_INNER_MAX
+
+
+cdef inline Bytes key_of(const Arena* entries, uint32_t handle) noexcept nogil:
+    return entry_key(<const Entry*> arena_at(entries, handle))
+
+
+cdef inline uint32_t word_of(const char* data, size_t size) noexcept nogil:
+    """The first four bytes as a number that is ordered as they are; what is missing counts as 0."""
+    cdef const uint8_t* at = <const uint8_t*> data
+    cdef uint32_t word
+    if size >= 4:
+        return <uint32_t> at[0] << 24 | <uint32_t> at[1] << 16 | <uint32_t> at[2] << 8 | at[3]
+    word = 0
+    if size > 0:
+        word = <uint32_t> at[0] << 24
+    if size > 1:
+        word |= <uint32_t> at[1] << 16
+    if size > 2:
+        word |= <uint32_t> at[2] << 8
+    return word
+
+
+cdef inline int bytes_order(const char* first, size_t first_size, const char* second,
+                            size_t second_size) noexcept nogil:
+    """Negative, 0, or positive: the first is smaller, they are equal, or it is larger."""
+    cdef int order = memcmp(first, second, min(first_size, second_size))
+    if order != 0:
+        return order
+    return (first_size > second_size) - (first_size < second_size)
+
+
+cdef inline uint32_t words_below(const uint32_t* words, uint32_t count, uint32_t word) noexcept nogil:
+    """How many of the rising words are smaller."""
+    cdef const uint32_t* at = words
+    cdef uint32_t half
+    while count:
+        half = count >> 1
+        if at[half] < word:
+            at += half + 1
+            count -= half + 1
+        else:
+            count = half
+    return <uint32_t> (at - words)
+
+
+cdef inline size_t shared_bytes(const char* first, const char* second, size_t size) noexcept nogil:
+    """How many of the first `size` bytes are the same up to the first difference."""
+    cdef size_t at = 0
+    while at < size and first[at] == second[at]:
+        at += 1
+    return at
+
+
+cdef inline uint32_t node_rank(const Arena* entries, const Node* node, const char* key, size_t size,
+                               bint after) noexcept nogil:
+    """How many keys of the node are smaller than the key; with `after` (1), or equal."""
+    cdef int order = memcmp(key, node.prefix, min(size, <size_t> node.skip))
+    cdef uint32_t word, low
+    if order != 0:
+        return 0 if order < 0 else node.count
+    if size < node.skip:
+        return 0
+    word = word_of(key + node.skip, size - node.skip)
+    low = words_below(node.words, node.count, word)
+    if low == node.count or node.words[low] != word:
+        return low
+    return rank_among_equals(entries, node, low, key, size, after)

@@ -1,0 +1,221 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""engine/ordered.pxd for the tests: an index over entries that are nothing but keys, in an arena of its own."""
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from kvcy.engine.arena cimport Arena, arena_alloc, arena_at, arena_clear, arena_free
+from kvcy.engine.block cimport Block, Bytes, block_new, block_release
+from kvcy.engine.entry cimport ENTRY_KEY_APART, ENTRY_KEY_INLINE_MAX, Entry, entry_key, entry_key_block
+from kvcy.engine.memory cimport memory_fail_after, memory_fail_never
+from kvcy.engine.node cimport Node, node_children, node_handles, node_max
+from kvcy.engine.ordered cimport (
+    EDGE_EXCLUSIVE, EDGE_HIGHEST, EDGE_INCLUSIVE, EDGE_LOWEST, OrderedBound, OrderedEdge, OrderedIndex, OrderedPlace,
+    ordered_beyond, ordered_bytes, ordered_count, ordered_entry, ordered_free, ordered_insert, ordered_moved,
+    ordered_new, ordered_node, ordered_ready, ordered_remove, ordered_seek, ordered_step)
+from kvcy.engine.pages cimport PagePool, pool_close, pool_init
+from kvcy.engine.quiet cimport quiet_reclaim
+
+EDGES = {"lowest": EDGE_LOWEST, "[": EDGE_INCLUSIVE, "(": EDGE_EXCLUSIVE, "highest": EDGE_HIGHEST}
+
+cdef enum:
+    SKIP_WORD_BYTES = 4
+
+
+cdef bytes key_bytes(const Entry* entry):
+    cdef Bytes key = entry_key(entry)
+    return key.data[:key.size]
+
+
+cdef class OrderedProbe:
+    cdef PagePool pool
+    cdef Arena entries
+    cdef OrderedIndex* index
+    cdef dict handles            # of keys
+
+    def __cinit__(self) -> None:
+        pool_init(&self.pool)
+        memset(&self.entries, 0, sizeof(Arena))
+        self.handles = {}
+        self.index = ordered_new(&self.entries, &self.pool)
+        if self.index == NULL:
+            raise MemoryError
+
+    def __dealloc__(self) -> None:
+        for handle in self.handles.values():
+            self.release(handle)
+        ordered_free(self.index)
+        arena_clear(&self.entries, &self.pool)
+        pool_close(&self.pool)
+        quiet_reclaim(<uint64_t> -1)
+
+    cdef Entry* entry(self, uint32_t handle) noexcept:
+        return <Entry*> arena_at(&self.entries, handle)
+
+    cdef void release(self, uint32_t handle) noexcept:
+        if self.entry(handle).meta >> 28 & ENTRY_KEY_APART:
+            block_release(entry_key_block(self.entry(handle)))
+
+    cdef uint32_t make(self, bytes key):
+        cdef size_t size = len(key)
+        cdef uint32_t handle
+        cdef Entry* entry
+        cdef Block* block
+        if size > ENTRY_KEY_INLINE_MAX:
+            block = block_new(size)
+            memcpy(block.data, <const char*> key, size)
+            block.size = size
+            handle = arena_alloc(&self.entries, &self.pool, sizeof(Entry) + 8)
+            entry = self.entry(handle)
+            entry.meta = <uint32_t> ENTRY_KEY_APART << 28
+            (<Block**> (entry + 1))[0] = block
+            return handle
+        handle = arena_alloc(&self.entries, &self.pool, sizeof(Entry) + size)
+        entry = self.entry(handle)
+        entry.meta = <uint32_t> size
+        memcpy(<char*> (entry + 1), <const char*> key, size)
+        return handle
+
+    def insert(self, bytes key) -> bool:
+        """False: there was no memory, and nothing was changed."""
+        cdef uint32_t handle
+        if not ordered_ready(self.index):
+            return False
+        handle = self.make(key)
+        ordered_insert(self.index, handle)
+        self.handles[key] = handle
+        return True
+
+    def insert_without_memory(self, bytes key) -> bool:
+        """As insert, while every allocation fails."""
+        memory_fail_after(0)
+        self.pool.bytes_limit = 1
+        try:
+            ready = ordered_ready(self.index)
+        finally:
+            memory_fail_never()
+            self.pool.bytes_limit = 0
+        return self.insert(key) if ready else False
+
+    def remove(self, bytes key) -> None:
+        cdef uint32_t handle = self.handles.pop(key)
+        ordered_remove(self.index, handle)
+        self.release(handle)
+        memset(self.entry(handle), 0xEE, sizeof(Entry))      # nobody may look at it any more
+        arena_free(&self.entries, &self.pool, handle)
+
+    def move(self, bytes key) -> None:
+        """Give the entry another cell."""
+        cdef uint32_t old = self.handles[key]
+        cdef uint32_t new = self.make(key)
+        ordered_moved(self.index, old, new)
+        self.release(old)
+        memset(self.entry(old), 0xEE, sizeof(Entry))
+        arena_free(&self.entries, &self.pool, old)
+        self.handles[key] = new
+
+    def walk(self, low: tuple[str, bytes], high: tuple[str, bytes], bint reverse) -> list[bytes]:
+        """The keys from one end of the range to the other."""
+        cdef OrderedBound start = bound(high if reverse else low)
+        cdef OrderedBound stop = bound(low if reverse else high)
+        cdef OrderedPlace place = ordered_seek(self.index, &start, reverse)
+        found = []
+        while place.node and not ordered_beyond(ordered_entry(self.index, place), &stop, reverse):
+            found.append(key_bytes(ordered_entry(self.index, place)))
+            place = ordered_step(self.index, place, reverse)
+        return found
+
+    def count(self, low: tuple[str, bytes], high: tuple[str, bytes], uint32_t leaves_max) -> int:
+        """How many keys the range has, counted in slices."""
+        cdef OrderedBound start = bound(low)
+        cdef OrderedBound stop = bound(high)
+        cdef OrderedPlace first = ordered_seek(self.index, &start, False)
+        cdef OrderedPlace last = ordered_seek(self.index, &stop, True)
+        cdef uint64_t total = 0
+        if not first.node or not last.node or ordered_beyond(ordered_entry(self.index, first), &stop, False):
+            return 0
+        while first.node:
+            total += ordered_count(self.index, &first, last, leaves_max)
+        return total
+
+    def memory_bytes(self) -> int:
+        return ordered_bytes(self.index)
+
+    def nodes_in_use_bytes(self) -> int:
+        return self.index.nodes.used_bytes
+
+    def height(self) -> int:
+        return self.index.height
+
+    def check(self) -> None:
+        """Every invariant that ordered.pxd states."""
+        keys = self.check_level(self.index.root, self.index.height - 1, True)
+        assert len(keys) == self.index.count == len(self.handles)
+        assert keys == sorted(self.handles)
+        leaves = self.check_links()
+        spare = 0
+        id = self.index.spare
+        while id:
+            spare += 1
+            id = ordered_node(self.index, id).next
+        assert spare == self.index.spare_count
+        assert self.index.nodes.used_bytes == (leaves + spare) * 1024, "a node was lost"
+
+    cdef list check_level(self, uint32_t id, uint32_t level, bint root):
+        cdef const Node* node = ordered_node(self.index, id)
+        cdef uint32_t at
+        cdef uint32_t word
+        assert node.level == level
+        assert node.count <= node_max(node)
+        assert node.count > (0 if level or not root else -1)
+        assert not (root and level) or node.count > 1
+        keys = []
+        for at in range(node.count):
+            key = key_bytes(self.entry(node_handles(node)[at]))
+            assert self.handles[key] == node_handles(node)[at]
+            assert key.startswith(node.prefix[:node.skip])
+            padded = key[node.skip:node.skip + SKIP_WORD_BYTES].ljust(SKIP_WORD_BYTES, b"\0")
+            word = node.words[at]
+            assert word == <uint32_t> int.from_bytes(padded, "big")
+            if level:
+                below = self.check_level(node_children(node)[at], level - 1, False)
+                assert below[0] == key
+                keys += below
+            else:
+                keys.append(key)
+        return keys
+
+    cdef int check_links(self) except -1:
+        """Walks every level from end to end in both directions; how many nodes there are."""
+        cdef uint32_t id = self.index.root
+        cdef uint32_t before, at, child
+        cdef const Node* node
+        cdef int nodes = 0
+        level = [id]
+        while True:
+            before = 0
+            for each in level:
+                node = ordered_node(self.index, each)
+                nodes += 1
+                assert node.previous == before
+                if before:
+                    assert ordered_node(self.index, before).next == <uint32_t> each
+                before = each
+            assert ordered_node(self.index, before).next == 0
+            if ordered_node(self.index, before).level == 0:
+                return nodes
+            below = []
+            for each in level:
+                node = ordered_node(self.index, each)
+                for at in range(node.count):
+                    child = node_children(node)[at]
+                    below.append(child)
+            level = below
+
+
+cdef OrderedBound bound(tuple which):
+    """REQUIRES: `which` outlives it."""
+    cdef OrderedBound made
+    made.edge = <OrderedEdge> <int> EDGES[which[0]]
+    made.data = <const char*> <bytes> which[1]
+    made.size = len(which[1])
+    return made

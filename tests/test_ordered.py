@@ -1,0 +1,196 @@
+"""engine/ordered.pxd against sortedcontainers' SortedSet of the same keys."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sortedcontainers import SortedSet
+
+from probes.ordered_probe import OrderedProbe
+
+WHOLE = ("lowest", b"")
+END = ("highest", b"")
+LEAF_MAX = 120
+PAGE_NODES = 64
+PREFIXES = [b"", b"a", b"user:", b"user:\xff", b"\0", b"\0\0\0\0", b"\xff\xff\xff\xff", b"p" * 51, b"p" * 52, b"p" * 60]
+PREFIXES += [b"q" * 1020, b"q" * 1021, b"q" * 3000]
+
+prefixes = st.sampled_from(PREFIXES)
+tails = st.one_of(st.binary(max_size=6), st.text("ab\0\xff", max_size=8).map(lambda text: text.encode("latin-1")))
+keys = st.builds(bytes.__add__, prefixes, tails)
+runs = st.tuples(prefixes, st.integers(0, 3), st.integers(1, 400), st.sampled_from([1, 7, 255, 256, 65537]))
+orders = st.sampled_from(["rising", "falling", "mixed"])
+bounds = st.one_of(
+    st.just(WHOLE), st.just(END), st.tuples(st.sampled_from(["[", "("]), st.one_of(keys, st.integers(0, 10_000)))
+)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("insert"), keys),
+        st.tuples(st.just("run"), runs, orders),
+        st.tuples(st.just("run"), runs, orders),
+        st.tuples(st.just("remove"), st.integers(0, 10_000)),
+        st.tuples(st.just("thin"), st.integers(2, 5), orders),
+        st.tuples(st.just("clear"), st.integers(0, 10_000), st.integers(0, 600), orders),
+        st.tuples(st.just("move"), st.integers(0, 10_000)),
+        st.tuples(st.just("range"), bounds, bounds),
+    ),
+    max_size=25,
+)
+
+
+def expected(model: SortedSet, low: tuple[str, bytes], high: tuple[str, bytes]) -> list[bytes]:
+    """What a range of the model holds."""
+    if low[0] == "highest" or high[0] == "lowest":
+        return []
+    first = None if low[0] == "lowest" else low[1]
+    last = None if high[0] == "highest" else high[1]
+    return list(model.irange(first, last, inclusive=(low[0] == "[", high[0] == "[")))
+
+
+class Run:
+    """An index and what should be in it."""
+
+    def __init__(self) -> None:
+        self.index = OrderedProbe()
+        self.model: SortedSet = SortedSet()
+
+    def insert(self, key: bytes) -> None:
+        if key not in self.model:
+            self.model.add(key)
+            assert self.index.insert(key)
+
+    def remove(self, chosen: Iterable[bytes]) -> None:
+        for key in chosen:
+            self.model.remove(key)
+            self.index.remove(key)
+
+    def bound(self, which: tuple[str, bytes | int]) -> tuple[str, bytes]:
+        edge, key = which
+        if isinstance(key, int):
+            key = self.model[key % len(self.model)] if self.model else b""
+        return edge, key
+
+    def check_range(self, low: tuple[str, bytes], high: tuple[str, bytes]) -> None:
+        wanted = expected(self.model, low, high)
+        assert self.index.walk(low, high, False) == wanted
+        assert self.index.walk(low, high, True) == wanted[::-1]
+        assert self.index.count(low, high, 1) == self.index.count(low, high, 1000) == len(wanted)
+
+    def step(self, action: str, *arguments) -> None:
+        if action == "insert":
+            self.insert(arguments[0])
+        elif action == "run":
+            (prefix, width, count, stride), order = arguments
+            made = [prefix + (number * stride).to_bytes(width + 4, "big") for number in range(count)]
+            for key in in_order(made, order):
+                self.insert(key)
+        elif action == "remove" and self.model:
+            self.remove([self.model[arguments[0] % len(self.model)]])
+        elif action == "thin":
+            every, order = arguments
+            self.remove(in_order([key for at, key in enumerate(self.model) if at % every], order))
+        elif action == "clear" and self.model:
+            first, count, order = arguments
+            first %= len(self.model)
+            self.remove(in_order(list(self.model[first : first + count]), order))
+        elif action == "move" and self.model:
+            self.index.move(self.model[arguments[0] % len(self.model)])
+        elif action == "range":
+            self.check_range(self.bound(arguments[0]), self.bound(arguments[1]))
+
+
+def in_order(made: list[bytes], order: str) -> list[bytes]:
+    if order == "mixed":
+        random.Random(len(made)).shuffle(made)
+    return made[::-1] if order == "falling" else made
+
+
+@given(steps)
+@settings(max_examples=150)
+def test_the_index_agrees_with_a_sorted_set(actions: list[tuple]) -> None:
+    run = Run()
+    for action in actions:
+        run.step(*action)
+        run.index.check()
+    run.check_range(WHOLE, END)
+    run.remove(in_order(list(run.model), "mixed"))
+    run.index.check()
+    assert run.index.walk(WHOLE, END, False) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tree_of_three_levels_grows_and_shrinks(seed: int) -> None:
+    draw = random.Random(seed)
+    run = Run()
+    for _ in range(15_000):
+        run.insert(b"key:%012d" % draw.randrange(10**9))
+    run.index.check()
+    assert run.index.height() == 3
+    for _ in range(200):
+        ends = sorted(b"key:%012d" % draw.randrange(10**9) for _ in range(2))
+        run.check_range((draw.choice("[("), ends[0]), (draw.choice("[("), ends[1]))
+    for key in draw.sample(list(run.model), 5000):
+        run.index.move(key)
+    run.index.check()
+    remaining = list(run.model)
+    draw.shuffle(remaining)
+    while remaining:
+        run.remove(remaining[:3000])
+        del remaining[:3000]
+        run.index.check()
+    assert run.index.height() == 1
+
+
+@pytest.mark.parametrize("order", ["rising", "falling", "mixed"])
+def test_a_key_costs_at_most_16_bytes(order: str) -> None:
+    run = Run()
+    made = in_order([b"key:%012d" % (number * 977) for number in range(30_000)], order)
+    for key in made:
+        run.insert(key)
+    assert run.index.memory_bytes() / len(made) <= (16 if order == "mixed" else 10)
+
+
+def test_removal_gives_the_nodes_back() -> None:
+    run = Run()
+    made = [b"%08d" % number for number in range(20_000)]
+    for key in in_order(list(made), "mixed"):
+        run.insert(key)
+    full = run.index.nodes_in_use_bytes()
+    run.remove([key for at, key in enumerate(made) if at % 10])
+    run.index.check()
+    assert run.index.nodes_in_use_bytes() < full / 3
+    run.remove(list(run.model))
+    run.index.check()
+    assert run.index.nodes_in_use_bytes() <= 5 * 1024     # a leaf, and the spare nodes of three levels
+
+
+def test_without_memory_an_insertion_is_refused_beforehand() -> None:
+    run = Run()
+    inserted = 0
+    while run.index.insert_without_memory(b"%08d" % inserted):       # the page in use still has nodes
+        inserted += 1
+        assert inserted <= LEAF_MAX * PAGE_NODES
+    run.index.check()
+    assert len(run.index.walk(WHOLE, END, False)) == inserted > LEAF_MAX
+    run.insert(b"%08d" % inserted)
+    run.index.check()
+
+
+def test_bounds_of_an_empty_index_find_nothing() -> None:
+    index = OrderedProbe()
+    for low in (WHOLE, END, ("[", b""), ("(", b"a")):
+        for reverse in (False, True):
+            assert index.walk(low, END, reverse) == []
+        assert index.count(low, END, 1) == 0
+
+
+def test_ranges_with_ends_the_wrong_way_round_are_empty() -> None:
+    run = Run()
+    for number in range(1000):
+        run.insert(b"%04d" % number)
+    for low, high in ((END, WHOLE), (("[", b"0500"), ("[", b"0499")), (("(", b"0500"), ("[", b"0500"))):
+        run.check_range(low, high)
