@@ -25,8 +25,8 @@ EMPTY: State = (None,) * len(KEYS)
 
 @dataclass(frozen=True)
 class Operation:
-    """What a client asked, and when. If nobody knows whether it happened, `reply` is None; it did before `end`, when the
-    server died, or never."""
+    """What a client asked, and when. If nobody knows whether it happened, `reply` is None; it did before `end`, when
+    the server died, or never."""
 
     commands: tuple[tuple[bytes, ...], ...]
     begin: int
