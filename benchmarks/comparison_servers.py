@@ -128,10 +128,10 @@ def free_port() -> int:
         return port
 
 
-def command(name: str, port: int, directory: str) -> list[str]:
-    """The command line that starts a server."""
+def command(name: str, port: int, directory: str, *options: str) -> list[str]:
+    """The command line that starts a server; `options` are kvcy's."""
     if name == "kvcy":
-        return [sys.executable, "-m", "kvcy", "--port", str(port), "--dir", directory, *IN_MEMORY]
+        return [sys.executable, "-m", "kvcy", "--port", str(port), "--dir", directory, *IN_MEMORY, *options]
     if name == "redis":
         return ["redis-server", "--port", str(port), "--dir", directory, *IN_MEMORY]
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
@@ -151,16 +151,15 @@ def pinned(cpu: int | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(name: str, cpu: int | None) -> Iterator[Server]:
-    """A fresh server that accepts connections."""
+def running(name: str, cpu: int | None, *options: str) -> Iterator[Server]:
+    """A fresh server that accepts connections; `options` are kvcy's."""
     with tempfile.TemporaryDirectory(prefix="kvcy-compare-") as directory:
         port = free_port()
         log = Path(directory, "log")
         environment = dict(os.environ, PYTHONPATH=str(kvcy_root()), PYTHONSAFEPATH="1")
+        line = command(name, port, directory, *options)
         with pinned(cpu), log.open("wb") as output:
-            process = subprocess.Popen(
-                command(name, port, directory), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
-            )
+            process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
         server = Memcached(process, port) if name == "memcached" else Server(process, port)
         try:
             await_connections(name, server, log)

@@ -189,6 +189,33 @@ cdef class Load:
                 keyspace_put(&access, &key, bytes, 0)
                 shard_unlock(self.keyspace, key.shard, True)
 
+    def mixed(self, uint64_t keys, uint64_t first, uint64_t last, uint64_t writes_percent):
+        """Reads and overwrites of keys in scattered order, numbered first..last-1: what one of several threads does."""
+        cdef Access reading = self.access(False)
+        cdef Access writing = self.access(True)
+        cdef char[16] name
+        cdef char[32] value
+        cdef Bytes bytes
+        cdef Key key
+        cdef uint64_t i, found = 0
+        cdef bint write
+        memset(value, b"m", sizeof(value))
+        bytes.data = value
+        bytes.size = sizeof(value)
+        bytes.block = NULL
+        with nogil:
+            for i in range(first, last):
+                write_name(name, scatter(i, keys))
+                key = keyspace_key(self.keyspace, name, 16)
+                write = i % 100 < writes_percent
+                shard_lock(self.keyspace, key.shard, write)
+                if write:
+                    keyspace_put(&writing, &key, bytes, 0)
+                else:
+                    found += keyspace_get(&reading, &key) != NULL
+                shard_unlock(self.keyspace, key.shard, write)
+        return found
+
     def delete(self, uint64_t first, uint64_t last):
         """Deletes keys first..last-1; how many were there."""
         cdef Access access = self.access(True)
