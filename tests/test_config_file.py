@@ -129,5 +129,4 @@ def test_warnings() -> None:
     assert load(read_lines(lines, "f")).warnings() == [
         "option 'user' has no effect in this version: nothing is protected by it",
         "these options have no effect in this version: replicaof",
-        "maxmemory-policy 'allkeys-lru' is treated as 'noeviction' in this version",
     ]

@@ -43,11 +43,14 @@ def test_text_has_redis_form() -> None:
 def test_numbers_arrive() -> None:
     admin = Admin()
     admin.native.values |= {"clients": 4, "memory_bytes": 2048, "hits": 7, "commands": 100, "errors": 2}
+    admin.native.values |= {"taken_bytes": 4096, "evicted_keys": 5}
     admin.now_s += 90_061.5
     found = fields(admin)
     assert found["connected_clients"] == "4"
     assert (found["used_memory"], found["used_memory_human"]) == ("2048", "2.00K")
     assert found["used_memory_peak"] == "2048"
+    assert (found["allocator_frag_ratio"], found["allocator_frag_bytes"]) == ("2.00", "2048")
+    assert found["evicted_keys"] == "5"
     assert (found["keyspace_hits"], found["total_commands_processed"], found["total_error_replies"]) == (
         "7",
         "100",

@@ -15,18 +15,17 @@ from kvcy.commands.queueing cimport transaction_discard, transaction_flag, trans
 from kvcy.commands.registry cimport row_resolve
 from kvcy.commands.types cimport (
     DENYOOM, LOADING, NO_AUTH, NO_MULTI, PYTHON, SESSION_AUTHENTICATED, SESSION_MULTI, SESSION_PARKED, UNQUEUED, WRITE,
-    Call, Executor, Row, Service, Session,
+    Call, Row, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.shards cimport keyspace_memory_bytes
-from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64
+from kvcy.engine.eviction cimport EVICTION_NOTHING, eviction_run
+from kvcy.engine.shards cimport keyspace_used_bytes
+from kvcy.engine.platform cimport likely, load_relaxed_u32, load_relaxed_u64
 from kvcy.protocol.writer cimport write_error_part, write_simple
 
 cdef enum:
     NAME_SHOWN_MAX = 128          # bytes of an unknown name that are shown, and of its arguments
     TEXT_BYTES = 512
-    COMMAND_BYTES = 128           # what a command may take besides its arguments
-    ROOM_BYTES_MAX = 1048576
     ERROR_TEXT_BYTES = 160
 
 cdef struct Text:
@@ -129,28 +128,18 @@ cdef bint admission_authenticated(const Session* session, const Service* service
     return session.flags & SESSION_AUTHENTICATED != 0 or load_relaxed_u32(&service.password_required) == 0
 
 
-cdef bint memory_is_short(Call* call, uint64_t limit) noexcept nogil:
-    """Whether more is in use than the limit.
+cdef inline bint memory_is_short(Call* call, uint64_t limit) noexcept nogil:
+    """Whether more is in use than the limit, and eviction can do nothing about it.
 
-    Summing up all shards takes microseconds, so half of what was free then may be written, within the same millisecond,
-    before it is done again: at most ROOM_BYTES_MAX, and nothing when memory is short.
+    What a slice of eviction does not manage is left to the commands that follow: these go on while there is something
+    to evict, as in Redis. Nothing is evicted while the data are loaded, nor when the log cannot take it.
     """
-    cdef Executor* executor = call.executor
-    cdef uint64_t used
-    cdef uint64_t needed = COMMAND_BYTES + call.session.queue_bytes
-    cdef uint32_t index
-    for index in range(call.argc):
-        needed += call.argv[index].size
-    if executor.memory_limit == limit and executor.memory_ms == executor.now_ms and executor.memory_room >= needed:
-        executor.memory_room -= needed
+    cdef uint64_t queued = call.session.queue_bytes
+    if likely(keyspace_used_bytes(call.executor.keyspace) + queued <= limit):
         return False
-    used = keyspace_memory_bytes(executor.keyspace)
-    executor.memory_limit = limit
-    executor.memory_ms = executor.now_ms
-    executor.memory_room = (limit - used) // 2 if used < limit else 0
-    if executor.memory_room > ROOM_BYTES_MAX:
-        executor.memory_room = ROOM_BYTES_MAX
-    return used > limit
+    if call.executor.ordinary_mask == 0 or admission_write_error(call.executor.keyspace) != 0:
+        return True
+    return eviction_run(call.executor.keyspace, call.executor.now_ms, queued) == EVICTION_NOTHING
 
 
 cdef bint over_memory(Call* call) noexcept nogil:

@@ -12,8 +12,9 @@ from kvcy.commands.registry cimport bind
 from kvcy.commands.rows import Row
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport ENTRY_EDITED, Entry, entry_flags, entry_value
+from kvcy.engine.eviction cimport eviction_counts_accesses, eviction_frequency
 from kvcy.engine.keyspace cimport keyspace_entry_bytes, keyspace_idle_s, keyspace_peek
-from kvcy.engine.shards cimport DATABASES_MAX, keyspace_memory_bytes
+from kvcy.engine.shards cimport DATABASES_MAX, keyspace_used_bytes
 from kvcy.engine.whole cimport keyspace_count
 from kvcy.protocol.writer cimport (
     Writer, write_array, write_bulk_text, write_double, write_error, write_int, write_map, write_null, write_ok,
@@ -103,14 +104,21 @@ cdef void object_idletime_command(Call* call) noexcept nogil:
     cdef const Entry* entry = lookup_no_touch(call, 0)
     if entry == NULL:
         write_null(call.reply)
+    elif eviction_counts_accesses(call.access.keyspace):
+        write_error(
+            call.reply,
+            "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between "
+            "policies at runtime LRU and LFU data will take some time to adjust.")
     else:
         write_int(call.reply, keyspace_idle_s(&call.access, entry))
 
 
 cdef void object_freq_command(Call* call) noexcept nogil:
-    """No policy counts frequencies yet."""
-    if lookup_no_touch(call, 0) == NULL:
+    cdef const Entry* entry = lookup_no_touch(call, 0)
+    if entry == NULL:
         write_null(call.reply)
+    elif eviction_counts_accesses(call.access.keyspace):
+        write_int(call.reply, eviction_frequency(call.access.keyspace, entry, call.access.now_ms))
     else:
         write_error(
             call.reply,
@@ -189,7 +197,7 @@ cdef void memory_usage_command(Call* call) noexcept nogil:
 
 cdef void memory_stats_command(Call* call) noexcept nogil:
     """The fields of Redis that mean something here; what tools divide by is there."""
-    cdef uint64_t used = keyspace_memory_bytes(call.access.keyspace)
+    cdef uint64_t used = keyspace_used_bytes(call.access.keyspace)
     cdef uint64_t keys = 0
     cdef int database
     for database in range(DATABASES_MAX):

@@ -249,9 +249,6 @@ cdef struct Executor:
     OpBuffer group                 # what a command with several keys or EXEC has to log
     Key* keys                      # for commands with several
     uint32_t key_capacity
-    uint64_t memory_limit          # what is known of the memory limit: this one has, in this millisecond,
-    int64_t memory_ms              # room for so many more bytes of arguments (admission.pyx)
-    uint64_t memory_room
     bint time_all                  # the slow log's threshold is so low that sampling will not do
     Executor* next                 # in the service's list
 

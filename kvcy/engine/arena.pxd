@@ -56,6 +56,8 @@ cdef uint32_t arena_alloc(Arena* arena, PagePool* pool, size_t size) noexcept no
 cdef void arena_free(Arena* arena, PagePool* pool, uint32_t handle) noexcept nogil
 # Gives all pages back at once, whatever is in them; the arena is then an empty one.
 cdef void arena_clear(Arena* arena, PagePool* pool) noexcept nogil
+# Its cells do not count in the pool's cell_bytes any more. REQUIRES: only arena_clear follows.
+cdef void arena_disown(Arena* arena, PagePool* pool) noexcept nogil
 
 # --- compaction: how partition_compact empties a page that is hardly used
 # A page of the class less than half of whose touched cells are used, while another page of the class has room; 0: none.

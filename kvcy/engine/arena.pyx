@@ -19,9 +19,9 @@ Limits: ARENA_PAGES_MAX pages (32 GiB) an arena; 1.6 % of a page at most is lost
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from kvcy.engine.memory cimport memory_array_free, memory_array_new
+from kvcy.engine.memory cimport memory_array_free, memory_array_new, memory_array_set_leaving
 from kvcy.engine.pages cimport PagePool, pool_give, pool_take
-from kvcy.engine.platform cimport invariant, unlikely
+from kvcy.engine.platform cimport add_relaxed_u64, invariant, unlikely
 from kvcy.engine.quiet cimport Retired, quiet_retire_array
 
 cdef extern from *:
@@ -112,11 +112,13 @@ cdef inline size_t directory_bytes(uint32_t capacity) noexcept nogil:
 
 
 cdef void free_directory(void* memory, void* capacity) noexcept nogil:
+    memory_array_set_leaving(directory_bytes(<uint32_t> <size_t> capacity), False)
     memory_array_free(memory, directory_bytes(<uint32_t> <size_t> capacity))
 
 
 cdef void retire_directory(Page* pages, uint32_t capacity) noexcept nogil:
     cdef Retired* note = <Retired*> (<char*> pages - sizeof(Retired))
+    memory_array_set_leaving(directory_bytes(capacity), True)
     quiet_retire_array(note, note, free_directory, <void*> <size_t> capacity)
 
 
@@ -216,6 +218,7 @@ cdef uint32_t arena_alloc(Arena* arena, PagePool* pool, size_t size) noexcept no
         invariant(page.fresh_granule <= PAGE_GRANULES)
     page.used_cells += 1
     arena.used_bytes += arena_class_bytes(size_class)
+    add_relaxed_u64(&pool.cell_bytes, arena_class_bytes(size_class))
     if unlikely(not page_has_room(page)):
         ring_remove(arena, number, PAGE_FULL)
     return (number << 13) | granule
@@ -238,6 +241,7 @@ cdef void arena_free(Arena* arena, PagePool* pool, uint32_t handle) noexcept nog
     page.free_granule = granule
     page.used_cells -= 1
     arena.used_bytes -= arena_class_bytes(page.size_class)
+    add_relaxed_u64(&pool.cell_bytes, 0 - <uint64_t> arena_class_bytes(page.size_class))
     if page.used_cells == 0:
         if keeps_emptied(arena, page):
             return
@@ -252,9 +256,15 @@ cdef void arena_free(Arena* arena, PagePool* pool, uint32_t handle) noexcept nog
             ring_add(arena, number, False)
 
 
+cdef void arena_disown(Arena* arena, PagePool* pool) noexcept nogil:
+    add_relaxed_u64(&pool.cell_bytes, 0 - arena.used_bytes)
+    arena.used_bytes = 0
+
+
 cdef void arena_clear(Arena* arena, PagePool* pool) noexcept nogil:
     cdef uint32_t number
     cdef Page* old = arena.pages
+    arena_disown(arena, pool)
     for number in range(1, arena.page_count):
         if old[number].base != NULL:
             pool_give(pool, old[number].base)
@@ -289,8 +299,8 @@ cdef void arena_evacuate(Arena* arena, uint32_t page) noexcept nogil:
 cdef void arena_evacuate_end(Arena* arena, uint32_t page) noexcept nogil:
     if not arena_has_page(arena, page) or arena.pages[page].listed != PAGE_EVACUATED:
         return                              # it went back to the pool
-    invariant(arena.pages[page].used_cells > 0)
-    ring_add(arena, page, True)             # first: it fills up, instead of being tried again at once
+    # First: it fills up, instead of being tried again at once. It may be one that was kept empty.
+    ring_add(arena, page, True)
 
 
 cdef uint32_t arena_used_cells(const Arena* arena, uint32_t page, uint64_t* bitmap) noexcept nogil:

@@ -31,6 +31,9 @@ cdef void block_free(Block* block) noexcept nogil
 
 # Bytes held by all blocks of the process, headers included (atomic, relaxed).
 cdef size_t block_bytes_total() noexcept nogil
+# The same without the blocks that are leaving: given up, but freed later, off the hot path.
+cdef size_t block_bytes_used() noexcept nogil
+cdef void block_set_leaving(const Block* block, bint leaving) noexcept nogil
 
 
 cdef inline void block_retain(Block* block) noexcept nogil:

@@ -17,6 +17,7 @@ cdef enum:
     BLOCK_PAGE_BYTES = 4096
 
 cdef uint64_t bytes_total            # atomic
+cdef uint64_t bytes_leaving          # atomic
 
 
 cdef inline size_t block_memory_size(size_t capacity) noexcept nogil:
@@ -91,3 +92,14 @@ cdef void block_free(Block* block) noexcept nogil:
 
 cdef size_t block_bytes_total() noexcept nogil:
     return load_relaxed_u64(&bytes_total)
+
+
+cdef void block_set_leaving(const Block* block, bint leaving) noexcept nogil:
+    cdef uint64_t size = BLOCK_HEADER_BYTES + block.capacity
+    add_relaxed_u64(&bytes_leaving, size if leaving else 0 - size)
+
+
+cdef size_t block_bytes_used() noexcept nogil:
+    cdef uint64_t leaving = load_relaxed_u64(&bytes_leaving)
+    cdef uint64_t total = load_relaxed_u64(&bytes_total)
+    return total - leaving if total > leaving else 0

@@ -22,7 +22,8 @@ from kvcy.engine.platform cimport (
     add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_relaxed_u32, store_relaxed_u32,
     store_relaxed_u64, unlikely)
 from kvcy.engine.shards cimport (
-    TOUCHES_MAX, Shard, ShardSet, shard_lock, shard_unlock, shards_add, shards_clear, store_partition)
+    TOUCHES_MAX, Shard, ShardSet, load_kind, shard_lock, shard_unlock, shards_add, shards_clear,
+    store_partition)
 from kvcy.engine.status cimport EXISTS, NOT_FOUND, NO_MEMORY, OK, TOO_LARGE
 from kvcy.engine.table cimport Slot
 from kvcy.engine.watchlist cimport watchlist_touch
@@ -49,6 +50,17 @@ cdef inline uint32_t access_tick(const Access* access) noexcept nogil:
     return <uint32_t> (access.now_ms >> 2)
 
 
+cdef inline uint32_t noted_access(const Access* access, const Partition* partition, const Key* key,
+                                  const Entry* entry) noexcept nogil:
+    """What Entry.access is to hold after this access; `entry` is NULL for a new one."""
+    cdef const uint32_t* before = NULL
+    if unlikely(partition.kind != NULL):
+        if entry != NULL:
+            before = &entry.access
+        return partition.kind.note(access.keyspace, <uint64_t> key.shard << 32 | key.bits, before, access.now_ms)
+    return access_tick(access)
+
+
 cdef void record_touch(Access* access, Partition* partition, const Key* key, uint32_t handle) noexcept nogil:
     """The read moves the entry to the head of its list: now, or when the shard is next locked exclusively."""
     cdef Shard* shard = &access.keyspace.shards[key.shard]
@@ -67,7 +79,7 @@ cdef Entry* keyspace_get(Access* access, const Key* key) noexcept nogil:
     cdef Partition* partition = partition_at(access, key, access.database)
     cdef Slot* slot
     cdef Entry* entry
-    cdef uint32_t tick
+    cdef uint32_t noted
     if partition == NULL:
         access.misses += 1
         return NULL
@@ -78,10 +90,10 @@ cdef Entry* keyspace_get(Access* access, const Key* key) noexcept nogil:
     access.hits += 1
     entry = partition_entry(partition, slot)
     if not access.no_touch:
-        tick = access_tick(access)
-        if load_relaxed_u32(&entry.access) != tick:
-            store_relaxed_u32(&entry.access, tick)
-        if access.keyspace.lru_ordered:
+        noted = noted_access(access, partition, key, entry)
+        if load_relaxed_u32(&entry.access) != noted:
+            store_relaxed_u32(&entry.access, noted)
+        if load_relaxed_u32(&access.keyspace.lru_ordered):
             record_touch(access, partition, key, slot.handle)
     return entry
 
@@ -106,7 +118,7 @@ cdef void keyspace_settle(Access* access, const Key* key) noexcept nogil:
     partition = partition_at(access, key, access.database)
     if partition != NULL:
         slot = find_live(access, partition, key)
-        if slot != NULL and access.keyspace.lru_ordered and not access.no_touch:
+        if slot != NULL and load_relaxed_u32(&access.keyspace.lru_ordered) and not access.no_touch:
             record_touch(access, partition, key, slot.handle)
     access.exclusive = exclusive
     shard_unlock(access.keyspace, key.shard, True)
@@ -162,8 +174,8 @@ cdef void remove_slot(Access* access, Partition* partition, Slot* slot, const Ke
     cdef bint was_volatile = (entry_flags(partition_entry(partition, slot)) & ENTRY_EXPIRES) != 0
     cdef Change change = change_of(access, database, key)
     changed(access, database, key)
-    journal_delete(&change)
-    partition_remove(partition, slot)      # the key may be the entry's own
+    journal_delete(&change)          # first: the key may be the entry's own bytes
+    partition_remove(partition, slot)
     count_keys(&access.keyspace.shards[key.shard], database, -1, -1 if was_volatile else 0)
 
 
@@ -176,7 +188,7 @@ cdef Partition* partition_make(Access* access, const Key* key, int database) noe
     """The partition, made if it is the database's first key in the shard; NULL when there is no memory."""
     cdef Partition** place = &access.keyspace.shards[key.shard].partitions[database]
     if place[0] == NULL:
-        store_partition(place, partition_new(&access.keyspace.pool))
+        store_partition(place, partition_new(&access.keyspace.pool, load_kind(&access.keyspace.kind)))
     return place[0]
 
 
@@ -187,7 +199,7 @@ cdef Status store(Access* access, Partition* partition, Slot* slot, const Key* k
     cdef bint was_volatile
     plan.key = key.data
     plan.key_size = key.size
-    plan.access = access_tick(access)
+    plan.access = noted_access(access, partition, key, NULL if slot == NULL else partition_entry(partition, slot))
     if slot == NULL:
         if not partition_add(partition, key.bits, plan):
             return NO_MEMORY
@@ -197,7 +209,7 @@ cdef Status store(Access* access, Partition* partition, Slot* slot, const Key* k
         if not partition_replace(partition, slot, plan):
             return NO_MEMORY
         count_keys(shard, database, 0, (1 if plan.expire_ms else 0) - (1 if was_volatile else 0))
-        if access.keyspace.lru_ordered:
+        if load_relaxed_u32(&access.keyspace.lru_ordered):
             record_touch(access, partition, key, slot.handle)
     changed(access, database, key)
     return OK
@@ -401,7 +413,9 @@ cdef bint splice_in_block(Access* access, Partition* partition, Slot* slot, cons
     memcpy(block.data + offset, bytes.data, bytes.size)
     block.size = size
     entry.meta |= <uint32_t> ENTRY_EDITED << 28
-    entry.access = access_tick(access)
+    entry.access = noted_access(access, partition, key, entry)
+    if load_relaxed_u32(&access.keyspace.lru_ordered):
+        record_touch(access, partition, key, slot.handle)
     return True
 
 

@@ -25,7 +25,7 @@ from kvcy.engine.futex cimport (
 )
 from kvcy.engine.log_format cimport RECORD_HEADER_BYTES, RECORD_SIZE_MAX, RecordHeader, record_space
 from kvcy.engine.memory cimport (
-    memory_array_free, memory_array_new, memory_free, memory_new, memory_new_zeroed,
+    memory_array_free, memory_array_new, memory_array_set_leaving, memory_free, memory_new, memory_new_zeroed,
 )
 from kvcy.engine.platform cimport (
     invariant, likely, load_acquire_u64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, store_release_u32,
@@ -76,6 +76,7 @@ cdef bint ring_grow(Log* log, uint64_t position, uint64_t end) noexcept nogil:
     if ring.data == NULL:
         memory_free(ring)
         return False
+    memory_array_set_leaving(ring.bytes, True)      # no data: maxmemory does not count it
     while at < position:
         place = at & (old.bytes - 1)
         size = min(position - at, old.bytes - place)
@@ -93,6 +94,7 @@ cdef void ring_shrink(Log* log) noexcept nogil:
     store_ring(&log.ring, &log.first)
     while ring != &log.first:
         before = ring.before
+        memory_array_set_leaving(ring.bytes, False)
         memory_array_free(ring.data, ring.bytes)
         memory_free(ring)
         ring = before
@@ -298,6 +300,7 @@ cdef Log* log_new(uint64_t ring_bytes) noexcept nogil:
     if log.first.data == NULL:
         memory_free(log)
         return NULL
+    memory_array_set_leaving(ring_bytes, True)
     log.first.bytes = ring_bytes
     log.ring = &log.first
     for i in range(LOG_SUBSCRIBERS_MAX):
@@ -308,6 +311,7 @@ cdef Log* log_new(uint64_t ring_bytes) noexcept nogil:
 cdef void log_free(Log* log) noexcept nogil:
     invariant(load_relaxed_u32(&log.lock) == 0)
     ring_shrink(log)
+    memory_array_set_leaving(log.first.bytes, False)
     memory_array_free(log.first.data, log.first.bytes)
     memory_free(log)
 

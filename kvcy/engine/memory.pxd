@@ -26,6 +26,9 @@ cdef void* memory_array_new(size_t size) noexcept nogil                   # zero
 cdef void memory_array_free(void* array, size_t size) noexcept nogil
 # Bytes of all arrays of the process (atomic, relaxed); retired ones count until they are freed.
 cdef uint64_t memory_array_bytes() noexcept nogil
+# The same without those that are said to be leaving: retired, and freed when nobody can see them any more; log rings.
+cdef uint64_t memory_array_bytes_used() noexcept nogil
+cdef void memory_array_set_leaving(size_t size, bint leaving) noexcept nogil
 
 cdef void memory_fail_after(uint64_t count) noexcept nogil
 cdef void memory_fail_never() noexcept nogil

@@ -46,6 +46,7 @@ cdef extern from "<stdlib.h>" nogil:
     void* aligned_alloc(size_t alignment, size_t size)
 
 cdef uint64_t array_bytes        # atomic
+cdef uint64_t leaving_bytes      # atomic: of them, those of retired arrays
 cdef uint64_t fail_countdown     # atomic; 0: never fails; n: n - 1 allocations succeed, then all fail
 
 
@@ -125,6 +126,16 @@ cdef void memory_array_free(void* array, size_t size) noexcept nogil:
 
 cdef uint64_t memory_array_bytes() noexcept nogil:
     return load_relaxed_u64(&array_bytes)
+
+
+cdef uint64_t memory_array_bytes_used() noexcept nogil:
+    cdef uint64_t leaving = load_relaxed_u64(&leaving_bytes)
+    cdef uint64_t total = load_relaxed_u64(&array_bytes)
+    return total - leaving if total > leaving else 0
+
+
+cdef void memory_array_set_leaving(size_t size, bint leaving) noexcept nogil:
+    add_relaxed_u64(&leaving_bytes, size if leaving else 0 - <uint64_t> size)
 
 
 cdef void memory_fail_after(uint64_t count) noexcept nogil:

@@ -20,6 +20,11 @@ cdef struct PagePool:
     PoolRegion* first            # all regions, in the order the stack uses them
     uint64_t bytes_used          # atomic: pages handed out, whole (the arenas count what is touched)
     uint64_t bytes_limit         # pool_take answers NULL beyond this; 0 is no limit (a fault tests can provoke)
+    char unshared[64]            # what every new key changes has a cache line of its own
+    uint64_t cell_bytes          # atomic: of cells in use, of partitions and wheels
+    uint64_t queued[4]           # atomic: entries in each list, where the eviction policy keeps queues (partition.pxd)
+    uint64_t places              # atomic: places in queues drawn so far
+    char unshared_too[16]
 
 cdef void pool_init(PagePool* pool) noexcept nogil
 # Unmaps everything. REQUIRES: no arena uses it any more: bytes_used, loaded with acquire, is 0.

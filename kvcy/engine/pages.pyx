@@ -39,6 +39,7 @@ cdef void pool_init(PagePool* pool) noexcept nogil:
     pool.first = NULL
     store_relaxed_u64(&pool.bytes_used, 0)
     store_relaxed_u64(&pool.bytes_limit, 0)
+    store_relaxed_u64(&pool.cell_bytes, 0)
 
 
 cdef void pool_close(PagePool* pool) noexcept nogil:

@@ -2,9 +2,10 @@
 """One database's part of one shard: its table, its arena, its LRU lists and its timing wheel.
 
 A partition is made when a database first gets a key in that shard. FLUSHDB detaches whole partitions, SWAPDB swaps
-their pointers. An entry is in the table once and in exactly one of the two lists: `volatile_` when it has an expiry,
-else `lasting`. Those with an expiry are in the wheel too, which is made with the first of them. REQUIRES for all calls:
-the shard's lock; exclusively for what changes the partition.
+their pointers. An entry is in the table once and in exactly one of the lists: in LIST_VOLATILE when it has an expiry,
+else in LIST_LASTING; or, where the eviction policy keeps queues, in the one that the top bits of Entry.access name.
+Those with an expiry are in the wheel too, which is made with the first of them. REQUIRES for all calls: the shard's
+lock; exclusively for what changes the partition.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp
@@ -18,11 +19,26 @@ from kvcy.engine.quiet cimport Retired
 from kvcy.engine.table cimport Slot, Table, table_find
 from kvcy.engine.wheel cimport WHEEL_NEVER, Wheel, wheel_wake_ms
 
+cdef enum:
+    LIST_LASTING = 0
+    LIST_VOLATILE = 1
+    LISTS_COUNT = 4
+    QUEUE_SHIFT = 30           # Entry.access >> QUEUE_SHIFT is the list, where the policy keeps queues
+
+# What Entry.access holds after an access now; `access`: what it held, NULL: the entry is new. `hash` is the key's
+# shard and bits. Never changes the queue of an entry that is there. Called under shared locks. `context`: the Keyspace.
+ctypedef uint32_t (*NoteAccess)(const void* context, uint64_t hash, const uint32_t* access,
+                                int64_t now_ms) noexcept nogil
+
+cdef struct AccessKind:        # how a policy uses Entry.access, where it is not the tick of the last access
+    NoteAccess note
+    bint queued                # it names the entry's list
+
 cdef struct Partition:
     Table table
     Arena arena
-    LruList lasting
-    LruList volatile_
+    LruList lists[4]           # LISTS_COUNT
+    const AccessKind* kind     # NULL: Entry.access holds ticks. Changed under the exclusive lock
     Wheel* wheel               # NULL until an entry first had an expiry
     PagePool* pool
     Retired note               # by which a detached partition is retired
@@ -38,7 +54,9 @@ cdef struct EntryPlan:         # what an entry is to be made of
     bint edited                # ENTRY_EDITED
     uint32_t access
 
-cdef Partition* partition_new(PagePool* pool) noexcept nogil        # NULL: no memory
+cdef Partition* partition_new(PagePool* pool, const AccessKind* kind) noexcept nogil     # NULL: no memory
+# It will only be freed, some time: its entries do not count any more in the pool.
+cdef void partition_disown(Partition* partition) noexcept nogil
 cdef void partition_free(Partition* partition) noexcept nogil       # at once; REQUIRES: nobody else can see it
 # Adds an entry for a key that is not there. False (and no change) when there is no memory.
 cdef bint partition_add(Partition* partition, uint32_t bits, const EntryPlan* plan) noexcept nogil
@@ -48,6 +66,9 @@ cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* p
 cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil
 # An entry that is due, or NULL when none is left or `looks` entries have been looked at (it counts them down).
 cdef Entry* partition_due(Partition* partition, int64_t now_ms, uint32_t* looks) noexcept nogil
+# Another policy: where the new or the old one keeps queues, all entries are listed anew, as if they had just come.
+cdef void partition_set_kind(Partition* partition, const AccessKind* kind, const void* context,
+                             int64_t now_ms) noexcept nogil
 # The list the entry belongs to.
 cdef LruList* partition_list(Partition* partition, const Entry* entry) noexcept nogil
 # Memory of the entry's cell and blocks, without its slot.

@@ -4,18 +4,18 @@
 Every change is made in the order allocate, check, commit. An entry keeps its cell while the new content fits and wastes
 no more than an eighth of it; else it moves: the slot, the two list neighbours and those in the wheel are updated.
 """
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy, memmove, memset
 
 from kvcy.engine.arena cimport (
-    ARENA_CLASSES, arena_alloc, arena_cell, arena_clear, arena_evacuate, arena_evacuate_end, arena_free, arena_room,
-    arena_sparse_page, arena_used_cells)
-from kvcy.engine.block cimport block_new, block_release, block_retain
+    ARENA_CLASSES, arena_alloc, arena_cell, arena_clear, arena_disown, arena_evacuate, arena_evacuate_end, arena_free,
+    arena_room, arena_sparse_page, arena_used_cells)
+from kvcy.engine.block cimport block_new, block_release, block_retain, block_set_leaving
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_HEADER_BYTES, ENTRY_INLINE_MAX, ENTRY_KEY_APART, ENTRY_KEY_INLINE_MAX,
     ENTRY_VALUE_APART, EntryExpiry, entry_expiry, entry_flags, entry_key_block, entry_payload, entry_value_block)
 from kvcy.engine.lru cimport lru_moved, lru_push, lru_remove
 from kvcy.engine.memory cimport memory_free, memory_new_lines
-from kvcy.engine.platform cimport invariant, load_acquire_u32
+from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_acquire_u32, unlikely
 from kvcy.engine.quiet cimport quiet_retire
 from kvcy.engine.table cimport (
     table_close, table_find, table_from, table_init, table_insert, table_remove, table_reserve,
@@ -27,7 +27,12 @@ cdef enum:
     BLOCK_BYTES_LAZY = 262144      # a larger block is freed by upkeep, not on the path of a command
 
 
+cdef inline bint kind_queued(const AccessKind* kind) noexcept nogil:
+    return kind != NULL and kind.queued
+
+
 cdef void block_free_later(void* block, void* context) noexcept nogil:
+    block_set_leaving(<Block*> block, False)
     block_release(<Block*> block)
 
 
@@ -35,17 +40,44 @@ cdef void block_drop(Partition* partition, Block* block) noexcept nogil:
     """Gives up the entry's reference of a block."""
     invariant(partition.blocks > 0)
     partition.blocks -= 1
-    if block.capacity <= BLOCK_BYTES_LAZY or not quiet_retire(block, block_free_later, NULL):
-        block_release(block)
+    if block.capacity > BLOCK_BYTES_LAZY:
+        block_set_leaving(block, True)
+        if quiet_retire(block, block_free_later, NULL):
+            return
+        block_set_leaving(block, False)
+    block_release(block)
 
 
-cdef Partition* partition_new(PagePool* pool) noexcept nogil:
+cdef Partition* partition_new(PagePool* pool, const AccessKind* kind) noexcept nogil:
     cdef Partition* partition = <Partition*> memory_new_lines(sizeof(Partition))
     if partition == NULL:
         return NULL
     partition.pool = pool
+    partition.kind = kind
+    add_relaxed_u64(&pool.cell_bytes, sizeof(Partition))
     table_init(&partition.table)
     return partition
+
+
+cdef void count_all(Partition* partition, bint here) noexcept nogil:
+    """All its entries come to the queues they are in, or leave them."""
+    cdef uint64_t count
+    cdef int i
+    for i in range(LISTS_COUNT):
+        count = partition.lists[i].count
+        if kind_queued(partition.kind) and count:
+            add_relaxed_u64(&partition.pool.queued[i], count if here else 0 - count)
+
+
+cdef inline void count_one(Partition* partition, const Entry* entry, bint here) noexcept nogil:
+    if unlikely(kind_queued(partition.kind)):
+        add_relaxed_u64(&partition.pool.queued[entry.access >> QUEUE_SHIFT], 1 if here else <uint64_t> -1)
+
+
+cdef void partition_disown(Partition* partition) noexcept nogil:
+    count_all(partition, False)
+    partition.kind = NULL
+    arena_disown(&partition.arena, partition.pool)
 
 
 cdef void partition_free(Partition* partition) noexcept nogil:
@@ -65,8 +97,12 @@ cdef void partition_free(Partition* partition) noexcept nogil:
             slot += 1
     invariant(partition.blocks == 0)
     table_close(&partition.table)
-    arena_clear(&partition.arena, partition.pool)
-    wheel_free(partition.wheel)
+    partition_disown(partition)
+    add_relaxed_u64(&partition.pool.cell_bytes, 0 - <uint64_t> sizeof(Partition))
+    if partition.wheel != NULL:
+        add_relaxed_u64(&partition.pool.cell_bytes, 0 - <uint64_t> sizeof(Wheel))
+        wheel_free(partition.wheel)
+    arena_clear(&partition.arena, partition.pool)      # last: the pool may be gone when its pages are back
     memory_free(partition)
 
 
@@ -80,9 +116,35 @@ cdef void blocks_release(Partition* partition, const Entry* entry) noexcept nogi
 
 
 cdef LruList* partition_list(Partition* partition, const Entry* entry) noexcept nogil:
-    if entry_flags(entry) & ENTRY_EXPIRES:
-        return &partition.volatile_
-    return &partition.lasting
+    if unlikely(partition.kind != NULL and partition.kind.queued):
+        return &partition.lists[entry.access >> QUEUE_SHIFT]
+    return &partition.lists[LIST_VOLATILE if entry_flags(entry) & ENTRY_EXPIRES else LIST_LASTING]
+
+
+cdef void partition_set_kind(Partition* partition, const AccessKind* kind, const void* context,
+                             int64_t now_ms) noexcept nogil:
+    cdef LruList[4] before       # LISTS_COUNT
+    cdef bint listed_anew = kind_queued(partition.kind) or kind_queued(kind)
+    cdef uint32_t handle, previous
+    cdef Entry* entry
+    cdef int i
+    if partition.kind == kind:
+        return
+    count_all(partition, False)
+    partition.kind = kind
+    if not listed_anew:
+        return
+    memcpy(before, partition.lists, sizeof(before))
+    memset(partition.lists, 0, sizeof(before))
+    for i in range(LISTS_COUNT):
+        handle = before[i].tail
+        while handle:
+            entry = <Entry*> arena_at(&partition.arena, handle)
+            previous = entry.previous
+            entry.access = <uint32_t> (now_ms >> 2) if kind == NULL else kind.note(context, 0, NULL, now_ms)
+            lru_push(partition_list(partition, entry), &partition.arena, handle)
+            handle = previous
+    count_all(partition, True)
 
 
 cdef uint64_t partition_entry_bytes(const Partition* partition, const Entry* entry, uint32_t handle) noexcept nogil:
@@ -197,20 +259,25 @@ cdef bint wheel_ready(Partition* partition, uint32_t flags) noexcept nogil:
     """Makes sure that there is a wheel if an entry with these flags needs one; false: no memory."""
     if flags & ENTRY_EXPIRES and partition.wheel == NULL:
         partition.wheel = wheel_new()
-        return partition.wheel != NULL
+        if partition.wheel == NULL:
+            return False
+        add_relaxed_u64(&partition.pool.cell_bytes, sizeof(Wheel))
     return True
 
 
 cdef bint partition_add(Partition* partition, uint32_t bits, const EntryPlan* plan) noexcept nogil:
     cdef uint32_t flags = plan_flags(plan)
     cdef uint32_t handle
+    cdef Entry* entry
     if not table_reserve(&partition.table) or not wheel_ready(partition, flags):
         return False
     handle = entry_make(partition, plan, flags)
     if handle == 0:
         return False
     table_insert(&partition.table, bits, handle)
-    lru_push(partition_list(partition, <Entry*> arena_at(&partition.arena, handle)), &partition.arena, handle)
+    entry = <Entry*> arena_at(&partition.arena, handle)
+    lru_push(partition_list(partition, entry), &partition.arena, handle)
+    count_one(partition, entry, True)
     if flags & ENTRY_EXPIRES:
         wheel_add(partition.wheel, &partition.arena, handle)
     return True
@@ -271,6 +338,7 @@ cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* p
     cdef uint32_t new_handle
     cdef Entry* old
     cdef Entry* new
+    cdef LruList* list
     if not wheel_ready(partition, flags):
         return False
     if replace_inline(partition, slot, plan, flags) or replace_in_block(partition, slot, plan, flags):
@@ -280,21 +348,23 @@ cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* p
         return False
     old = <Entry*> arena_at(&partition.arena, old_handle)
     new = <Entry*> arena_at(&partition.arena, new_handle)
-    if (flags ^ entry_flags(old)) & ENTRY_EXPIRES:
+    list = partition_list(partition, new)
+    if list != partition_list(partition, old):
         lru_remove(partition_list(partition, old), &partition.arena, old_handle)
-        lru_push(partition_list(partition, new), &partition.arena, new_handle)
-        if flags & ENTRY_EXPIRES:
-            wheel_add(partition.wheel, &partition.arena, new_handle)
-        else:
-            wheel_remove(partition.wheel, &partition.arena, old_handle)
+        lru_push(list, &partition.arena, new_handle)
     else:
         new.previous = old.previous
         new.next = old.next
-        lru_moved(partition_list(partition, new), &partition.arena, old_handle, new_handle)
+        lru_moved(list, &partition.arena, old_handle, new_handle)
+    if not flags & entry_flags(old) & ENTRY_EXPIRES:
         if flags & ENTRY_EXPIRES:
-            entry_expiry(new)[0] = entry_expiry(old)[0]
-            wheel_moved(partition.wheel, &partition.arena, new_handle)
-            change_expiry(partition, new_handle, plan.expire_ms)
+            wheel_add(partition.wheel, &partition.arena, new_handle)
+        elif entry_flags(old) & ENTRY_EXPIRES:
+            wheel_remove(partition.wheel, &partition.arena, old_handle)
+    else:
+        entry_expiry(new)[0] = entry_expiry(old)[0]
+        wheel_moved(partition.wheel, &partition.arena, new_handle)
+        change_expiry(partition, new_handle, plan.expire_ms)
     table_set_handle(slot, new_handle)
     blocks_release(partition, old)
     arena_free(&partition.arena, partition.pool, old_handle)
@@ -305,6 +375,7 @@ cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil:
     cdef uint32_t handle = slot.handle
     cdef Entry* entry = partition_entry(partition, slot)
     lru_remove(partition_list(partition, entry), &partition.arena, handle)
+    count_one(partition, entry, False)
     if entry_flags(entry) & ENTRY_EXPIRES:
         wheel_remove(partition.wheel, &partition.arena, handle)
     table_remove(&partition.table, slot)

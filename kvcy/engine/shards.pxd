@@ -12,7 +12,7 @@ from kvcy.engine.arena cimport arena_hint
 from kvcy.engine.hash cimport HashKey, siphash13
 from kvcy.engine.log cimport Log
 from kvcy.engine.pages cimport PagePool
-from kvcy.engine.partition cimport Partition
+from kvcy.engine.partition cimport AccessKind, Partition
 from kvcy.engine.platform cimport prefetch
 from kvcy.engine.rwlock cimport (
     RWLock, rwlock_read, rwlock_read_done, rwlock_try_read, rwlock_try_write, rwlock_write, rwlock_write_done)
@@ -45,11 +45,25 @@ cdef struct Shard:                       # what a read of database 0 needs comes
     uint64_t reshapes                    # how often a database was flushed or swapped; under the lock
     uint64_t[5] unused                   # up to a whole number of cache lines: shards share none
 
+cdef extern from *:
+    const AccessKind* load_kind "KVCY_LOAD_RELAXED"(const AccessKind* const*) nogil
+    void store_kind "KVCY_STORE_RELAXED"(const AccessKind**, const AccessKind*) nogil
+
 cdef struct ExpireLag:                   # expiry.pxd; written by one thread, read by any (atomic)
     uint64_t second                      # Unix time in s
     uint64_t most_ms                     # the largest lag in it
     uint64_t before_ms                   # the largest in the second before
     uint64_t last_ms                     # of the key removed last
+
+cdef struct Eviction:                    # what eviction.pyx keeps
+    uint32_t policy                      # its place in the table of policies; 0: noeviction
+    uint32_t lfu_log_factor
+    uint32_t lfu_decay_minutes
+    uint32_t adopted                     # 0: partitions may not know yet of the policy's kind (atomic)
+    uint64_t slice_ns                    # how long one command may evict
+    uint64_t* oldest                     # atomic: [LISTS_COUNT][shard_count], nothing that may go is older
+    void* queues                         # what policies with queues keep, NULL until one is chosen
+    void (*queues_free)(void*) noexcept nogil
 
 cdef struct Keyspace:
     HashKey hash_key
@@ -61,9 +75,12 @@ cdef struct Keyspace:
     uint64_t memory_bytes_max            # maxmemory; 0 none (atomic)
     uint32_t upkeep_shard                # where keyspace_upkeep goes on (one thread at a time)
     uint32_t expire_shard                # where keyspace_expire goes on (one thread at a time)
-    bint lru_ordered                     # reads move entries in the LRU list (off when the policy orders nothing)
+    uint32_t lru_ordered                 # atomic; reads move entries in the LRU list (0: the policy orders nothing)
+    const AccessKind* kind               # atomic: of new partitions
+    Eviction eviction
     ExpireLag expire_lag
-    uint64_t expired_keys                # atomic statistics
+    uint64_t evicted_keys                # atomic statistics
+    uint64_t expired_keys
     uint64_t keyspace_hits
     uint64_t keyspace_misses
 
@@ -82,7 +99,11 @@ cdef struct ShardSet:
 # A keyspace with `shard_count` shards (a power of two, 1..SHARDS_MAX); NULL: no memory. `hash_key` is copied.
 cdef Keyspace* keyspace_new(uint32_t shard_count, const HashKey* hash_key) noexcept nogil
 cdef void keyspace_free(Keyspace* keyspace) noexcept nogil           # REQUIRES: no other user
-cdef uint64_t keyspace_memory_bytes(Keyspace* keyspace) noexcept nogil    # pages, tables and blocks in use
+# Bytes taken: pages as far as they were touched, tables, blocks. Walks over all shards.
+cdef uint64_t keyspace_memory_bytes(Keyspace* keyspace) noexcept nogil
+# Bytes in use, cheap and exact: cells, tables, blocks. Not counted: what is freed and can be used again, what is only
+# waiting to be freed, and the log's ring.
+cdef uint64_t keyspace_used_bytes(const Keyspace* keyspace) noexcept nogil
 
 # --- keys and locks
 cdef inline Key keyspace_key(const Keyspace* keyspace, const char* data, size_t size) noexcept nogil:

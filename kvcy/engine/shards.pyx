@@ -4,13 +4,13 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from kvcy.engine.arena cimport arena_at
-from kvcy.engine.block cimport block_bytes_total
+from kvcy.engine.block cimport block_bytes_total, block_bytes_used
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.lru cimport lru_touch
-from kvcy.engine.memory cimport memory_free, memory_new_lines
+from kvcy.engine.memory cimport memory_array_bytes_used, memory_free, memory_new_lines
 from kvcy.engine.pages cimport pool_close, pool_init
-from kvcy.engine.partition cimport partition_free, partition_list
-from kvcy.engine.platform cimport invariant, load_acquire_u64
+from kvcy.engine.partition cimport LISTS_COUNT, partition_free, partition_list
+from kvcy.engine.platform cimport invariant, load_acquire_u64, load_relaxed_u64
 from kvcy.engine.quiet cimport quiet_reclaim
 from kvcy.engine.rwlock cimport back_off
 from kvcy.engine.table cimport table_bytes
@@ -36,6 +36,11 @@ cdef Keyspace* keyspace_new(uint32_t shard_count, const HashKey* hash_key) noexc
     for i in range(1, 11):
         if shard_count == <uint32_t> 1 << i:
             keyspace.shard_bits = i
+    keyspace.eviction.oldest = <uint64_t*> memory_new_lines(LISTS_COUNT * shard_count * sizeof(uint64_t))
+    if keyspace.eviction.oldest == NULL:
+        memory_free(keyspace.shards)
+        free(keyspace)
+        return NULL
     pool_init(&keyspace.pool)
     return keyspace
 
@@ -54,6 +59,9 @@ cdef void keyspace_free(Keyspace* keyspace) noexcept nogil:
         if quiet_reclaim(1 << 20) == 0:
             back_off(&turns)
     pool_close(&keyspace.pool)
+    if keyspace.eviction.queues != NULL:
+        keyspace.eviction.queues_free(keyspace.eviction.queues)
+    memory_free(keyspace.eviction.oldest)
     memory_free(keyspace.shards)
     free(keyspace)
 
@@ -73,6 +81,12 @@ cdef uint64_t keyspace_memory_bytes(Keyspace* keyspace) noexcept nogil:
                 total += sizeof(Partition) + partition.arena.page_bytes + table_bytes(&partition.table)
         shard_unlock(keyspace, i, False)
     return total
+
+
+cdef uint64_t keyspace_used_bytes(const Keyspace* keyspace) noexcept nogil:
+    cdef uint64_t used = keyspace.shard_count * sizeof(Shard) + load_relaxed_u64(&keyspace.pool.cell_bytes)
+    used += memory_array_bytes_used() + block_bytes_used()
+    return used
 
 
 # --- locks

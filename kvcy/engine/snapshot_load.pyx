@@ -270,7 +270,7 @@ cdef bint make_partitions(SnapshotFile* snapshot, Keyspace* keyspace, uint32_t s
             continue
         place = &keyspace.shards[shard].partitions[database]
         if place[0] == NULL:
-            store_partition(place, partition_new(&keyspace.pool))
+            store_partition(place, partition_new(&keyspace.pool, NULL))
         if place[0] == NULL or not table_reserve_all(&place[0].table, counts[database]):
             return fail(snapshot, -ENOMEM, coverage.extents[coverage.starts[shard]].offset, "no memory for a table")
     return True

@@ -18,7 +18,7 @@ A replaced array is retired (quiet.pxd): its note lies in front of its slots, so
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from kvcy.engine.memory cimport memory_array_free, memory_array_new
+from kvcy.engine.memory cimport memory_array_free, memory_array_new, memory_array_set_leaving
 from kvcy.engine.platform cimport invariant, store_relaxed_u32, store_relaxed_u64
 from kvcy.engine.quiet cimport Retired, quiet_retire_array, quiet_retire_noted
 
@@ -85,6 +85,7 @@ cdef bint slots_new(Slots* slots, uint64_t homes, uint64_t tail) noexcept nogil:
 
 
 cdef void free_array(void* memory, void* total) noexcept nogil:
+    memory_array_set_leaving(array_bytes(<size_t> total), False)
     memory_array_free(memory, array_bytes(<size_t> total))
 
 
@@ -95,6 +96,7 @@ cdef void slots_retire(const Slots* slots) noexcept nogil:
         return
     note = <Retired*> (<char*> slots.at - ARRAY_HEADER_BYTES)
     invariant((slots.at - 1).handle == slots_total(slots))
+    memory_array_set_leaving(array_bytes(slots_total(slots)), True)
     if array_bytes(slots_total(slots)) > ARRAY_BYTES_LIGHT:
         quiet_retire_noted(note, note, free_array, <void*> <size_t> slots_total(slots))
         return
@@ -338,9 +340,9 @@ cdef void table_init(Table* table) noexcept nogil:
 cdef void table_close(Table* table) noexcept nogil:
     cdef uint32_t sliced_above = table.sliced_above
     if table.main.at != NULL:
-        free_array(<char*> table.main.at - ARRAY_HEADER_BYTES, <void*> <size_t> slots_total(&table.main))
+        memory_array_free(<char*> table.main.at - ARRAY_HEADER_BYTES, array_bytes(slots_total(&table.main)))
     if table.old.at != NULL:
-        free_array(<char*> table.old.at - ARRAY_HEADER_BYTES, <void*> <size_t> slots_total(&table.old))
+        memory_array_free(<char*> table.old.at - ARRAY_HEADER_BYTES, array_bytes(slots_total(&table.old)))
     table_init(table)
     table.sliced_above = sliced_above
 

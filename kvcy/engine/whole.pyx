@@ -3,7 +3,8 @@
 from kvcy.engine.entry cimport entry_expired
 from kvcy.engine.journal cimport journal_flush, journal_swap
 from kvcy.engine.keyspace cimport keyspace_peek
-from kvcy.engine.partition cimport Partition, partition_compact, partition_entry, partition_free
+from kvcy.engine.partition cimport (
+    Partition, partition_compact, partition_disown, partition_entry, partition_free)
 from kvcy.engine.platform cimport invariant, load_relaxed_u64, store_relaxed_u64
 from kvcy.engine.quiet cimport quiet_reclaim, quiet_retire_noted
 from kvcy.engine.shards cimport DATABASES_MAX, Key, Shard, keyspace_key, shard_lock, shard_unlock, store_partition
@@ -25,6 +26,7 @@ cdef void database_flush(Access* access, Shard* shard, uint32_t index, int datab
     watched_touch_present(access, shard, index, database, database)
     store_relaxed_u64(&shard.dirty, shard.dirty + shard.counts[database])
     store_partition(&shard.partitions[database], NULL)
+    partition_disown(partition)
     store_relaxed_u64(&shard.counts[database], 0)
     store_relaxed_u64(&shard.volatile_counts[database], 0)
     quiet_retire_noted(&partition.note, partition, partition_free_later, NULL)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import trio
 
 from kvcy.commands.registry import rows
+from kvcy.engine.eviction import POLICIES
 from kvcy.server import listeners
 from kvcy.server.admin import dispatch
 from kvcy.server.context import ServerState
@@ -142,7 +143,10 @@ def follow(config: Config, native: Native, log: Log) -> None:
         service.slow_us = options.slowlog_log_slower_than
         service.slow_capacity = min(options.slowlog_max_len, SLOWLOG_ENTRIES_MAX)
         service.latency_threshold_ms = options.latency_monitor_threshold
-        native.set_memory_max(options.maxmemory)
+        native.set_memory_max(
+            options.maxmemory, POLICIES.index(options.maxmemory_policy), options.maxmemory_eviction_tenacity,
+            options.lfu_log_factor, options.lfu_decay_time,
+        )  # fmt: skip
         log.set_level(options.loglevel)
 
     def clients(options: Options) -> None:
@@ -160,7 +164,8 @@ def follow(config: Config, native: Native, log: Log) -> None:
 
     config.on_change(
         ["requirepass", "proto-max-bulk-len", "slowlog-log-slower-than", "slowlog-max-len",
-         "latency-monitor-threshold", "maxmemory", "loglevel"], shared,
+         "latency-monitor-threshold", "maxmemory", "maxmemory-policy", "maxmemory-eviction-tenacity", "lfu-log-factor",
+         "lfu-decay-time", "loglevel"], shared,
     )  # fmt: skip
     config.on_change("maxclients", clients)
     config.on_change("dir", directory)

@@ -50,9 +50,6 @@ class Loaded:
         ]
         if self.not_yet:
             lines.append("these options have no effect in this version: " + ", ".join(self.not_yet))
-        options = self.options
-        if options.maxmemory_policy != "noeviction":
-            lines.append(f"maxmemory-policy '{options.maxmemory_policy}' is treated as 'noeviction' in this version")
         return lines
 
 

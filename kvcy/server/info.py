@@ -79,7 +79,7 @@ def human(size_bytes: int) -> str:
 
 def memory(state: ServerState) -> Iterable[Field]:
     totals = state.totals()
-    used, clients_bytes = totals["memory_bytes"], totals["clients_bytes"]
+    used, taken, clients_bytes = totals["memory_bytes"], totals["taken_bytes"], totals["clients_bytes"]
     state.memory_peak_bytes = peak = max(state.memory_peak_bytes, used)
     resident = resident_bytes()
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -105,9 +105,14 @@ def memory(state: ServerState) -> Iterable[Field]:
         ("maxmemory", limit),
         ("maxmemory_human", human(limit)),
         ("maxmemory_policy", state.config.options.maxmemory_policy),
+        ("allocator_allocated", used),
+        ("allocator_active", taken),
+        ("allocator_resident", taken),
+        ("allocator_frag_ratio", f"{taken / used if used else 1:.2f}"),
+        ("allocator_frag_bytes", taken - used),
         ("mem_fragmentation_ratio", f"{ratio:.2f}"),
         ("mem_fragmentation_bytes", resident - expected),
-        ("mem_not_counted_for_evict", 0),
+        ("mem_not_counted_for_evict", clients_bytes),
         ("mem_clients_slaves", 0),
         ("mem_clients_normal", clients_bytes),
         ("mem_aof_buffer", 0),
@@ -180,7 +185,7 @@ def stats(state: ServerState) -> Iterable[Field]:
         ("expired_time_cap_reached_count", 0),
         ("expire_lag_ms_max", totals["expire_lag_ms_max"]),
         ("expire_lag_ms_last", totals["expire_lag_ms_last"]),
-        ("evicted_keys", 0),
+        ("evicted_keys", totals["evicted_keys"]),
         ("evicted_clients", 0),
         ("keyspace_hits", totals["hits"]),
         ("keyspace_misses", totals["misses"]),

@@ -1,6 +1,6 @@
 """The log: one line an event, with process id, time, level and text, to standard error or a file.
 
-    4711 2026-03-01 12:00:00.123 # maxmemory-policy 'allkeys-lru' is treated as 'noeviction' in this version
+    4711 2026-03-01 12:00:00.123 # these options have no effect in this version: replica-priority
 The sign before the text is the level: . debug, - verbose, * notice, # warning. Written from the trio thread only; a
 line is one write, and a line that cannot be written is dropped.
 """

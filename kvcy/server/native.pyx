@@ -4,7 +4,7 @@
 Reads counters without stopping anybody; each is one word, and they need not fit together to the last unit. Locks are
 waited for without the GIL (THE RULE OF ENGINE LOCKS, engine/rwlock.pxd).
 """
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy._core cimport Store
 from kvcy.commands.clients cimport clients_lock, clients_unlock
@@ -12,12 +12,14 @@ from kvcy.commands.objects cimport encoding_name
 from kvcy.commands.service cimport ServiceHandle, service_handle
 from kvcy.commands.types cimport Clients, Session
 from kvcy.engine.entry cimport Entry, entry_value
+from kvcy.engine.eviction cimport eviction_adopt, eviction_configure
 from kvcy.engine.expiry cimport expire_lag_ms_max
 from kvcy.engine.keyspace cimport Access, keyspace_idle_s, keyspace_peek
 from kvcy.engine.shards cimport (
-    DATABASES_MAX, Key, Keyspace, keyspace_key, keyspace_memory_bytes, shard_lock, shard_unlock)
+    DATABASES_MAX, Key, Keyspace, keyspace_key, keyspace_memory_bytes, keyspace_used_bytes, shard_lock,
+    shard_unlock)
 from kvcy.engine.whole cimport keyspace_count, keyspace_count_volatile, keyspace_dirty
-from kvcy.engine.platform cimport load_relaxed_u64, store_relaxed_u64
+from kvcy.engine.platform cimport load_acquire_u32, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
 from kvcy.server.context import LatencySamples, RowUse, SlowCommand
 
 cdef struct ClientSums:
@@ -66,10 +68,10 @@ cdef class Native:
     def totals(self) -> dict[str, int]:
         cdef Keyspace* keyspace = self.store.keyspace
         cdef ClientSums sums
-        cdef uint64_t memory_bytes
+        cdef uint64_t taken_bytes
         with nogil:
             sums = sum_clients(&self.service.service.clients)
-            memory_bytes = keyspace_memory_bytes(keyspace)
+            taken_bytes = keyspace_memory_bytes(keyspace)
         commands, errors = self.service.totals()
         return {
             "clients": sums.count,
@@ -81,8 +83,10 @@ cdef class Native:
             "auth_failures": self.service.auth_failures,
             "input_bytes_max": sums.input_max,
             "output_bytes_max": sums.output_max,
-            "memory_bytes": memory_bytes + sums.buffers,
+            "memory_bytes": keyspace_used_bytes(keyspace) + sums.buffers,
+            "taken_bytes": taken_bytes + sums.buffers,
             "changes": keyspace_dirty(keyspace),
+            "evicted_keys": load_relaxed_u64(&keyspace.evicted_keys),
             "expired_keys": load_relaxed_u64(&keyspace.expired_keys),
             "expire_lag_ms_max": expire_lag_ms_max(keyspace, now_ms()),
             "expire_lag_ms_last": load_relaxed_u64(&keyspace.expire_lag.last_ms),
@@ -110,6 +114,7 @@ cdef class Native:
     def reset_statistics(self) -> None:
         cdef Keyspace* keyspace = self.store.keyspace
         self.service.reset_stats()
+        store_relaxed_u64(&keyspace.evicted_keys, 0)
         store_relaxed_u64(&keyspace.expired_keys, 0)
         store_relaxed_u64(&keyspace.keyspace_hits, 0)
         store_relaxed_u64(&keyspace.keyspace_misses, 0)
@@ -164,6 +169,13 @@ cdef class Native:
             f" lru:0 lru_seconds_idle:{idle_s}"
         )
 
-    def set_memory_max(self, size_bytes: int) -> None:
-        """maxmemory; 0 is no limit."""
-        store_relaxed_u64(&self.store.keyspace.memory_bytes_max, size_bytes)
+    def set_memory_max(self, size_bytes: int, policy: int = 0, tenacity: int = 10, lfu_log_factor: int = 10,
+                       lfu_decay_minutes: int = 1) -> None:
+        """maxmemory, 0 is no limit, and what is done about it; `policy` is a place in eviction.POLICIES."""
+        cdef Keyspace* keyspace = self.store.keyspace
+        cdef uint32_t before = load_relaxed_u32(&keyspace.eviction.policy)
+        eviction_configure(keyspace, policy, tenacity, lfu_log_factor, lfu_decay_minutes)
+        store_relaxed_u64(&keyspace.memory_bytes_max, size_bytes)
+        if policy != before and not load_acquire_u32(&self.service.service.loading):
+            with nogil:
+                eviction_adopt(keyspace, now_ms())

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from kvcy.engine.eviction import POLICIES
 from kvcy.server.redis_options import ALIASES, NOT_YET, WITHOUT_EFFECT
 from kvcy.server.values import (
     INT64_MAX,
@@ -36,15 +37,11 @@ INT_MAX = 2**31 - 1
 MIB = 1024**2
 OUTPUT_LIMITS_KIND = OutputLimitsKind()
 OUTPUT_LIMITS = OutputLimits()
-POLICIES = ("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
-            "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction")  # fmt: skip
 
 
-def option(kind: Kind[Any], default: Any, *, mutable: bool = True, protected: bool = False,
-           later: bool = False) -> Any:  # fmt: skip
-    """A row of the table. protected: CONFIG SET needs enable-protected-configs. later: it can be set, but what it
-    controls does not exist yet."""
-    row = {"kind": kind, "mutable": mutable, "protected": protected, "later": later}
+def option(kind: Kind[Any], default: Any, *, mutable: bool = True, protected: bool = False) -> Any:
+    """A row of the table. protected: CONFIG SET needs enable-protected-configs."""
+    row = {"kind": kind, "mutable": mutable, "protected": protected}
     return field(default=default, metadata=row)
 
 
@@ -74,7 +71,11 @@ class Options:
     # --- data
     databases: int = option(Integer(1, 16), 16, mutable=False)
     maxmemory: int = option(Memory(0, 2**64 - 1), 0)
-    maxmemory_policy: str = option(OneOf(POLICIES), "noeviction", later=True)
+    maxmemory_policy: str = option(OneOf((*POLICIES[1:], POLICIES[0])), "noeviction")
+    maxmemory_samples: int = option(Integer(1, INT_MAX), 5)
+    maxmemory_eviction_tenacity: int = option(Integer(0, 100), 10)
+    lfu_log_factor: int = option(Integer(0, INT_MAX), 10)
+    lfu_decay_time: int = option(Integer(0, INT_MAX), 1)
     lazyfree_lazy_eviction: bool = option(YesNo(), False)
     lazyfree_lazy_expire: bool = option(YesNo(), False)
     lazyfree_lazy_server_del: bool = option(YesNo(), False)
@@ -113,7 +114,6 @@ class Row:
     default: Any
     mutable: bool
     protected: bool
-    later: bool
 
 
 ROWS: Mapping[str, Row] = {

@@ -50,7 +50,7 @@ NOT_YET = NOT_YET_SAFEGUARDS | _names("""
     appenddirname appendfilename dbfilename
     no-appendfsync-on-rewrite rdb-del-sync-files rdb-save-incremental-fsync rdbchecksum rdbcompression
     sanitize-dump-payload stop-writes-on-bgsave-error
-    active-expire-effort lfu-decay-time lfu-log-factor maxmemory-clients maxmemory-eviction-tenacity maxmemory-samples
+    active-expire-effort maxmemory-clients
     masterauth masteruser min-replicas-max-lag min-replicas-to-write repl-backlog-size repl-backlog-ttl
     repl-disable-tcp-nodelay repl-diskless-load repl-diskless-sync repl-diskless-sync-delay
     repl-diskless-sync-max-replicas repl-ping-replica-period repl-timeout replica-announce-ip replica-announce-port

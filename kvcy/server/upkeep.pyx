@@ -2,8 +2,9 @@
 """Upkeep: what the engine leaves to be done off the hot path, in a thread that sleeps in between.
 
 Removes keys when they expire, frees what was replaced once all threads have passed a quiet point, goes on with growth
-in slices, gives back memory. It sleeps until the next key expires, PAUSE_MS at most: a key that is given less than that
-to live may be as late. Where much is due at once, it works for half of the time.
+in slices, gives back memory, evicts what commands left to evict. It sleeps until the next key expires, PAUSE_MS at
+most: a key that is given less than that to live may be as late. Where much is due at once, it works for half of the
+time.
 The process's malloc is told to give large blocks and the top of its heap back to the system as soon as they are free.
 """
 from libc.stdint cimport int64_t, uint64_t
@@ -13,6 +14,7 @@ from posix.unistd cimport close, write
 
 from kvcy._core cimport Store
 from kvcy.engine.clock cimport monotonic_ns
+from kvcy.engine.eviction cimport eviction_upkeep
 from kvcy.engine.expiry cimport keyspace_expire
 from kvcy.engine.whole cimport keyspace_upkeep
 from kvcy.engine.quiet cimport quiet_reclaim
@@ -95,6 +97,7 @@ cdef class Upkeep:
             if monotonic_ms() >= tidy_ms:
                 more = keyspace_upkeep(self.store.keyspace, now_ms, SLICES)
                 more |= quiet_reclaim(RECLAIM_MAX) == RECLAIM_MAX
+                more |= eviction_upkeep(self.store.keyspace, now_ms)
                 tidy_ms = monotonic_ms() + (BUSY_PAUSE_MS if more else PAUSE_MS)
             pause_ms = max(min(expire_ms - now_ms, tidy_ms - monotonic_ms()), <int64_t> BUSY_PAUSE_MS)
 

@@ -6,6 +6,10 @@ from libc.string cimport memset
 
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport ENTRY_EDITED, Entry, entry_expire_ms, entry_flags, entry_key, entry_value
+from kvcy.engine.eviction cimport (
+    EVICTION_DONE, EVICTION_NOTHING, EvictionResult, eviction_adopt, eviction_configure, eviction_frequency,
+    eviction_run)
+from kvcy.engine.eviction import POLICIES
 from kvcy.engine.expiry cimport expire_lag_ms_max, keyspace_expire
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
@@ -13,11 +17,12 @@ from kvcy.engine.keyspace cimport (
     keyspace_peek, keyspace_put, keyspace_rename, keyspace_settle, keyspace_splice)
 from kvcy.engine.shards cimport (
     Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_memory_bytes, keyspace_new, keyspace_prefetch_entry,
-    keyspace_prefetch_slot, shards_add, shards_add_all, shards_clear, shards_lock, shards_try_lock, shards_unlock)
+    keyspace_prefetch_slot, keyspace_used_bytes, shards_add, shards_add_all, shards_clear, shards_lock, shards_try_lock,
+    shards_unlock)
 from kvcy.engine.whole cimport (
     keyspace_count, keyspace_count_volatile, keyspace_dirty, keyspace_flush, keyspace_random_in, keyspace_swap,
     keyspace_upkeep, keyspace_walk)
-from kvcy.engine.partition cimport Partition
+from kvcy.engine.partition cimport LIST_LASTING, LIST_VOLATILE, Partition
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.status cimport Status
 from kvcy.engine.watch cimport watch_add, watch_broken, watch_clear
@@ -183,6 +188,32 @@ cdef class Keys:
     def memory(self):
         return keyspace_memory_bytes(self.keyspace)
 
+    def used(self):
+        return keyspace_used_bytes(self.keyspace)
+
+    def configure(self, policy, tenacity=100, lfu_log_factor=10, lfu_decay_minutes=1):
+        eviction_configure(self.keyspace, POLICIES.index(policy), tenacity, lfu_log_factor, lfu_decay_minutes)
+        eviction_adopt(self.keyspace, self.now_ms)
+
+    def evict_to(self, uint64_t limit_bytes):
+        cdef EvictionResult result
+        self.keyspace.memory_bytes_max = limit_bytes
+        result = eviction_run(self.keyspace, self.now_ms, 0)
+        self.keyspace.memory_bytes_max = 0
+        return "done" if result == EVICTION_DONE else "nothing" if result == EVICTION_NOTHING else "running"
+
+    def evict(self):
+        """One key."""
+        return self.evict_to(self.used() - 1)
+
+    def evicted(self):
+        return self.keyspace.evicted_keys
+
+    def frequency(self, bytes name, database=0):
+        cdef Access access = self.access(database, False)
+        cdef Key key = self.key(name)
+        return eviction_frequency(self.keyspace, keyspace_peek(&access, &key), self.now_ms)
+
     def upkeep(self, slices):
         return bool(keyspace_upkeep(self.keyspace, self.now_ms, slices))
 
@@ -208,7 +239,7 @@ cdef class Keys:
         names = []
         if partition == NULL:
             return names
-        handle = partition.volatile_.head if expiring else partition.lasting.head
+        handle = partition.lists[LIST_VOLATILE if expiring else LIST_LASTING].head
         while handle:
             entry = <Entry*> arena_at(&partition.arena, handle)
             key = entry_key(entry)

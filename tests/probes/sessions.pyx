@@ -18,7 +18,7 @@ from kvcy.commands.session cimport (
 )
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.hash cimport HashKey
-from kvcy.engine.shards cimport Keyspace, keyspace_free, keyspace_memory_bytes, keyspace_new
+from kvcy.engine.shards cimport Keyspace, keyspace_free, keyspace_new, keyspace_used_bytes
 from kvcy.engine.whole cimport keyspace_count
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_register, quiet_unregister
 from kvcy.protocol.writer cimport Writer, writer_clear
@@ -97,7 +97,7 @@ cdef class Server:
 
     @property
     def memory_bytes(self):
-        return keyspace_memory_bytes(self.keyspace)
+        return keyspace_used_bytes(self.keyspace)
 
     @property
     def hits_and_misses(self):

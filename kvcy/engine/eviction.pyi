@@ -1,0 +1,3 @@
+"""The names of the eviction policies: see eviction.pxd."""
+
+POLICIES: tuple[str, ...]
