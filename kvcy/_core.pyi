@@ -1,6 +1,6 @@
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 _T = TypeVar("_T")
 _Data = bytes | bytearray | memoryview
@@ -22,6 +22,36 @@ class Store(MutableMapping[bytes, bytes]):
     def ttl(self, key: _Data) -> float | None: ...
     def incr(self, key: _Data, amount: int = ...) -> int: ...
     def execute(self, *arguments: _Argument) -> Any: ...
+    @overload
+    def range(
+        self,
+        start: _Data | None = ...,
+        stop: _Data | None = ...,
+        *,
+        reverse: bool = ...,
+        limit: int | None = ...,
+        values: Literal[False] = ...,
+    ) -> Iterator[bytes]: ...
+    @overload
+    def range(
+        self,
+        start: _Data | None = ...,
+        stop: _Data | None = ...,
+        *,
+        reverse: bool = ...,
+        limit: int | None = ...,
+        values: Literal[True],
+    ) -> Iterator[tuple[bytes, bytes]]: ...
+    @overload
+    def prefix(
+        self, prefix: _Data, *, reverse: bool = ..., limit: int | None = ..., values: Literal[False] = ...
+    ) -> Iterator[bytes]: ...
+    @overload
+    def prefix(
+        self, prefix: _Data, *, reverse: bool = ..., limit: int | None = ..., values: Literal[True]
+    ) -> Iterator[tuple[bytes, bytes]]: ...
+    def first(self) -> bytes | None: ...
+    def last(self) -> bytes | None: ...
     def memory_bytes(self) -> int: ...
     def close(self) -> None: ...
     def on_close(self, closer: Callable[[], None]) -> None: ...

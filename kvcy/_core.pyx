@@ -9,6 +9,7 @@ large value, flushing, a command) runs without the GIL.
 With a data directory, a method returns when what it has done or seen is as durable as `appendfsync` promises.
 
 Limits: a key or value has at most 512 MB."""
+import os
 from collections.abc import KeysView, MutableMapping
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -33,8 +34,7 @@ from kvcy.engine.platform cimport unlikely
 from kvcy.engine.quiet cimport quiet_reclaim, quiet_waiting
 from kvcy.engine.status cimport OK, Status
 
-import os
-
+from kvcy._ordering import first_key, key_prefix, key_range, last_key
 from kvcy._views import LiveItems, LiveValues
 from kvcy.errors import StoreClosedError, WrongTypeError
 
@@ -404,9 +404,8 @@ cdef class Store:
             return default
         return value
 
-    popitem = MutableMapping.popitem
-    setdefault = MutableMapping.setdefault
-    update = MutableMapping.update
+    popitem, setdefault, update = MutableMapping.popitem, MutableMapping.setdefault, MutableMapping.update
+    range, prefix, first, last = key_range, key_prefix, first_key, last_key      # in order
 
     # --- life
 

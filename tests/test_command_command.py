@@ -15,6 +15,7 @@ from kvcy.server.syntax import arguments
 # What Redis 7.2 says of a command where Debian's redis-server (7.0) says something else, and what kvcy means to differ
 # in: name -> {element of COMMAND INFO: reason}.
 _NEW = "since Redis 7.2"
+_OWN = "a command of kvcy's own"
 _ASKS_ALL = "Redis 7.2 asks all nodes of a cluster"
 INTENDED: dict[str, dict[str, str]] = {
     "client|no-touch": {"name": _NEW},
@@ -23,6 +24,9 @@ INTENDED: dict[str, dict[str, str]] = {
     "command|getkeysandflags": {"arity": "a command without arguments is a legal question in Redis 7.2"},
     "config|resetstat": {"tips": _ASKS_ALL},
     "config|rewrite": {"tips": _ASKS_ALL},
+    "krange": {"name": _OWN},
+    "kcount": {"name": _OWN},
+    "kdel": {"name": _OWN},
     "latency|reset": {"tips": "the replies are counts, which a cluster's client has to add up"},
 }
 

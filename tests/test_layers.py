@@ -23,6 +23,7 @@ LAYERS = (
         "kvcy._loading",
         "kvcy._log_waiting",
         "kvcy._opening",
+        "kvcy._ordering",
         "kvcy._persistence",
         "kvcy._restoring",
         "kvcy._saving",

@@ -168,6 +168,26 @@ def test_removal_gives_the_nodes_back() -> None:
     assert run.index.nodes_in_use_bytes() <= 5 * 1024     # a leaf, and the spare nodes of three levels
 
 
+def test_compaction_gives_pages_back() -> None:
+    run = Run()
+    made = [b"%08d" % number for number in range(60_000)]
+    for key in in_order(list(made), "mixed"):
+        run.insert(key)
+    full = run.index.memory_bytes()
+    gone = in_order(list(made), "mixed")[:57_000]
+    run.remove(gone)
+    pages = 0
+    while run.index.compact():
+        run.index.check()
+        pages += 1
+    assert pages > 3
+    assert run.index.memory_bytes() < full / 4
+    run.check_range(WHOLE, END)
+    for key in gone:
+        run.insert(key)
+    run.index.check()
+
+
 def test_without_memory_an_insertion_is_refused_beforehand() -> None:
     run = Run()
     inserted = 0

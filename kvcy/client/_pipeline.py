@@ -72,6 +72,19 @@ class PipelineCommands:
         options = [*timing(match=match, count=count, type=type)]
         return self.call("SCAN", cursor, *options)
 
+    def krange(
+        self: Self,
+        start: Data,
+        stop: Data,
+        *,
+        rev: bool = False,
+        limit: tuple[int, int] | None = None,
+        values: bool = False,
+    ) -> Self:
+        """The keys of a range in order, or pairs. Bounds: b"[a", b"(a", b"-", b"+". limit: offset and count."""
+        options = [*words(rev=rev, withvalues=values), *(("LIMIT", *limit) if limit else ())]
+        return self.call("KRANGE", start, stop, *options)
+
     def expire(
         self: Self, key: Data, seconds: int, *, nx: bool = False, xx: bool = False, gt: bool = False, lt: bool = False
     ) -> Self:
@@ -210,6 +223,14 @@ class PipelineCommands:
     def keys(self: Self, pattern: Data = "*") -> Self:
         """All keys that match a glob pattern."""
         return self.call("KEYS", pattern)
+
+    def kcount(self: Self, start: Data, stop: Data) -> Self:
+        """How many keys a range has; bounds as for `krange`."""
+        return self.call("KCOUNT", start, stop)
+
+    def kdel(self: Self, start: Data, stop: Data) -> Self:
+        """Deletes the keys of a range: how many there were; bounds as for `krange`."""
+        return self.call("KDEL", start, stop)
 
     def randomkey(self: Self) -> Self:
         """A random key, or None when there is none."""

@@ -7,10 +7,17 @@ turns CR and LF into spaces, so no argument can forge a second reply.
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strlen
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy.commands.cycles cimport cycles
 from kvcy.commands.types cimport SESSION_CONTINUING, Call, Deferred, Discard, Row, Step
 from kvcy.engine.block cimport Bytes, block_release, block_retain
 from kvcy.protocol.writer cimport write_error, write_error_part
+
+
+cdef int64_t call_turn_age_us(const Call* call) noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_REALTIME, &now)
+    return <int64_t> now.tv_sec * 1000000 + now.tv_nsec // 1000 - call.executor.now_us
 
 
 cdef void call_continue(Call* call, Step step, Discard discard, void* state) noexcept nogil:

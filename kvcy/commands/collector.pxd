@@ -19,12 +19,14 @@ cdef struct Collector:
     uint32_t count
     uint32_t capacity
     Block* room            # the block being filled, that of the last piece of ours; NULL before the first
-    uint64_t items         # bulk strings collected
+    uint64_t items         # bulk strings and pairs collected
     uint64_t bytes         # their size in the protocol
     bint failed
 
 cdef void collector_init(Collector* collector) noexcept nogil
 cdef void collector_close(Collector* collector) noexcept nogil
 cdef void collector_add(Collector* collector, Bytes text) noexcept nogil
+# Adds one item, an array of the two.
+cdef void collector_add_pair(Collector* collector, Bytes first, Bytes second) noexcept nogil
 # Appends the array of all that was collected to the reply. REQUIRES: not failed.
 cdef void collector_send(const Collector* collector, Writer* reply) noexcept nogil

@@ -128,6 +128,19 @@ cdef void collector_add(Collector* collector, Bytes text) noexcept nogil:
     collector.items += 1
 
 
+cdef void collector_add_pair(Collector* collector, Bytes first, Bytes second) noexcept nogil:
+    cdef char* place
+    if collector.failed:
+        return
+    place = collector_room(collector, 4)
+    if place == NULL:
+        return
+    memcpy(place, <const char*> b"*2\r\n", 4)
+    collector_add(collector, first)
+    collector_add(collector, second)
+    collector.items -= 1
+
+
 cdef void collector_send(const Collector* collector, Writer* reply) noexcept nogil:
     cdef uint32_t at
     cdef const Piece* piece

@@ -31,6 +31,7 @@ from kvcy.commands.types cimport (
 )
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.keyspace cimport keyspace_settle
+from kvcy.engine.log cimport log_appended
 from kvcy.engine.operations cimport ops_free
 from kvcy.engine.shards cimport Key, Keyspace, shard_lock, shard_unlock
 from kvcy.engine.platform cimport (
@@ -369,6 +370,8 @@ cdef void executor_continue(Executor* executor, Session* session) noexcept nogil
     executor_call_init(&call, executor, session)
     call.row = session.continuation.row
     if session.continuation.step(&call, session.continuation.state):
+        if executor.keyspace.log != NULL:
+            executor.gate = log_appended(executor.keyspace.log)      # it has seen who knows what
         session.continuation.discard(session.continuation.state)
         session.continuation.step = NULL
         session.continuation.state = NULL

@@ -44,7 +44,8 @@ def entry(name: str, row: Row, heading: str) -> list[str]:
     """The lines about one command or subcommand."""
     lines = [f"{heading} {name.replace('|', ' ').upper()}", "", f"    {usage(name, row)}", ""]
     lines += [row.summary, ""]
-    facts = [f"- Since Redis {row.since}. Cost: {row.complexity.rstrip('.')}."]
+    since = "kvcy's own, since" if row.since.startswith("0.") else "Since Redis"
+    facts = [f"- {since} {row.since}. Cost: {row.complexity.rstrip('.')}."]
     if row.redis_flags:
         facts.append(f"- Flags: {', '.join(row.redis_flags)}.")
     facts.append(f"- Categories: {', '.join('@' + category for category in row.acl_categories)}.")

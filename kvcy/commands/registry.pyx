@@ -25,7 +25,7 @@ from kvcy.commands.types cimport (
 from kvcy.engine.block cimport Bytes
 
 FAMILIES = (
-    "connection", "introspection", "transactions", "strings", "ranges", "numbers", "expiry", "keys", "scan",
+    "connection", "introspection", "transactions", "strings", "ranges", "numbers", "expiry", "keys", "ordered", "scan",
     "databases", "objects", "admin_rows",
 )
 FLAG_BITS = {

@@ -8,7 +8,8 @@ writers of a shard wait for a whole walk, however large the keyspace and however
 
     KEYS   is not one atomic step: a key that is there all the time is listed exactly once, one that comes or
            goes meanwhile may be listed or not. Inside EXEC, where all shards are held, it is atomic.
-           A pattern without special characters is looked up.
+           A pattern without special characters is looked up; one whose only special character is a star at its
+           end goes by the ordered index, if there is one (ordered.pyx): the keys then come in order.
     SCAN   the cursor is a place in hash order (keyspace.pxd), so a walk is not disturbed by growth or deletion: a key
            that is there all the time is returned exactly once. Any number is accepted as a cursor, as in Redis.
 
@@ -19,11 +20,12 @@ from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy.commands.call cimport (
-    Call, arg_int_or_reply, arg_is, call_continue, reply_out_of_memory, reply_syntax_error,
+    Call, arg_int_or_reply, arg_is, call_continue, call_turn_age_us, reply_out_of_memory, reply_syntax_error,
 )
 from kvcy.commands.collector cimport Collector, collector_add, collector_close, collector_init, collector_send
 from kvcy.commands.glob cimport glob_is_literal, glob_match
 from kvcy.commands.keys cimport type_name
+from kvcy.commands.ordered cimport keys_by_index
 from kvcy.commands.registry cimport bind
 from kvcy.commands.rows import Row
 from kvcy.engine.block cimport Bytes
@@ -114,17 +116,11 @@ cdef void walk_step(Call* call, Walk* walk) noexcept nogil:
     walk.count -= min(walk.visited, walk.count)
 
 
-cdef int64_t turn_age_us(const Call* call) noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_REALTIME, &now)
-    return <int64_t> now.tv_sec * 1000000 + now.tv_nsec // 1000 - call.executor.now_us
-
-
 cdef bint walk_slice(Call* call, Walk* walk) noexcept nogil:
     """Does steps until the turn is old enough; at least one. True when the walk is finished."""
     cdef int steps = 0
     while not walk_done(walk):
-        if steps and call.held == NULL and (steps == STEPS_MAX or turn_age_us(call) > SLICE_US):
+        if steps and call.held == NULL and (steps == STEPS_MAX or call_turn_age_us(call) > SLICE_US):
             return False
         walk_step(call, walk)
         steps += 1
@@ -238,6 +234,8 @@ cdef void keys_command(Call* call) noexcept nogil:
     cdef Walk walk
     if glob_is_literal(pattern.data, pattern.size):
         reply_key_if_there(call, pattern)
+        return
+    if keys_by_index(call, pattern):
         return
     walk_init(&walk, call, 0, UINT64_MAX, False)
     walk_match(&walk, pattern)

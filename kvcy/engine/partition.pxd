@@ -14,6 +14,7 @@ from kvcy.engine.arena cimport Arena, arena_at
 from kvcy.engine.block cimport Block, Bytes
 from kvcy.engine.entry cimport Entry, entry_key
 from kvcy.engine.lru cimport LruList
+from kvcy.engine.ordered cimport OrderedIndex
 from kvcy.engine.pages cimport PagePool
 from kvcy.engine.quiet cimport Retired
 from kvcy.engine.table cimport Slot, Table, table_find
@@ -44,6 +45,7 @@ cdef struct Partition:
     Retired note               # by which a detached partition is retired
     uint64_t blocks            # blocks that entries point to: 0 lets partition_free skip the walk
     uint32_t compact_class     # where partition_compact goes on
+    OrderedIndex* ordered      # NULL until somebody needs the keys in order (ranging.pxd)
 
 cdef struct EntryPlan:         # what an entry is to be made of
     const char* key
@@ -73,9 +75,10 @@ cdef void partition_set_kind(Partition* partition, const AccessKind* kind, const
 cdef LruList* partition_list(Partition* partition, const Entry* entry) noexcept nogil
 # Memory of the entry's cell and blocks, without its slot.
 cdef uint64_t partition_entry_bytes(const Partition* partition, const Entry* entry, uint32_t handle) noexcept nogil
-# Moves entries out of one sparsely used page; true when there may be more to do. `bits_of` gives a key's hash bits.
-ctypedef uint32_t (*BitsOf)(const void* context, const char* key, size_t size) noexcept nogil
-cdef bint partition_compact(Partition* partition, BitsOf bits_of, const void* context) noexcept nogil
+
+# Whether a key with these hash bits is, or is to be, in the ordered index.
+cdef inline bint partition_indexed(const Partition* partition, uint32_t bits) noexcept nogil:
+    return partition.ordered != NULL and bits < partition.ordered.boundary
 
 cdef inline Entry* partition_entry(const Partition* partition, const Slot* slot) noexcept nogil:
     return <Entry*> arena_at(&partition.arena, slot.handle)

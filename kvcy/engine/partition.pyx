@@ -6,19 +6,18 @@ no more than an eighth of it; else it moves: the slot, the two list neighbours a
 """
 from libc.string cimport memcpy, memmove, memset
 
-from kvcy.engine.arena cimport (
-    ARENA_CLASSES, arena_alloc, arena_cell, arena_clear, arena_disown, arena_evacuate, arena_evacuate_end, arena_free,
-    arena_room, arena_sparse_page, arena_used_cells)
+from kvcy.engine.arena cimport arena_alloc, arena_clear, arena_disown, arena_free, arena_room
 from kvcy.engine.block cimport block_new, block_release, block_retain, block_set_leaving
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_HEADER_BYTES, ENTRY_INLINE_MAX, ENTRY_KEY_APART, ENTRY_KEY_INLINE_MAX,
     ENTRY_VALUE_APART, EntryExpiry, entry_expiry, entry_flags, entry_key_block, entry_payload, entry_value_block)
 from kvcy.engine.lru cimport lru_moved, lru_push, lru_remove
 from kvcy.engine.memory cimport memory_free, memory_new_lines
+from kvcy.engine.ordered cimport ordered_free, ordered_insert, ordered_moved, ordered_ready, ordered_remove
 from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_acquire_u32, unlikely
 from kvcy.engine.quiet cimport quiet_retire
 from kvcy.engine.table cimport (
-    table_close, table_find, table_from, table_init, table_insert, table_remove, table_reserve,
+    table_close, table_from, table_init, table_insert, table_remove, table_reserve,
     table_set_handle)
 from kvcy.engine.wheel cimport (
     wheel_add, wheel_advance, wheel_changed, wheel_free, wheel_moved, wheel_new, wheel_next, wheel_remove)
@@ -78,6 +77,8 @@ cdef void partition_disown(Partition* partition) noexcept nogil:
     count_all(partition, False)
     partition.kind = NULL
     arena_disown(&partition.arena, partition.pool)
+    if partition.ordered != NULL:
+        arena_disown(&partition.ordered.nodes, partition.pool)
 
 
 cdef void partition_free(Partition* partition) noexcept nogil:
@@ -102,7 +103,8 @@ cdef void partition_free(Partition* partition) noexcept nogil:
     if partition.wheel != NULL:
         add_relaxed_u64(&partition.pool.cell_bytes, 0 - <uint64_t> sizeof(Wheel))
         wheel_free(partition.wheel)
-    arena_clear(&partition.arena, partition.pool)      # last: the pool may be gone when its pages are back
+    arena_clear(&partition.arena, partition.pool)
+    ordered_free(partition.ordered)      # it has a page; the pool may be gone when the last pages are back
     memory_free(partition)
 
 
@@ -271,9 +273,13 @@ cdef bint partition_add(Partition* partition, uint32_t bits, const EntryPlan* pl
     cdef Entry* entry
     if not table_reserve(&partition.table) or not wheel_ready(partition, flags):
         return False
+    if partition_indexed(partition, bits) and not ordered_ready(partition.ordered):
+        return False
     handle = entry_make(partition, plan, flags)
     if handle == 0:
         return False
+    if partition_indexed(partition, bits):
+        ordered_insert(partition.ordered, handle)
     table_insert(&partition.table, bits, handle)
     entry = <Entry*> arena_at(&partition.arena, handle)
     lru_push(partition_list(partition, entry), &partition.arena, handle)
@@ -365,6 +371,8 @@ cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* p
         entry_expiry(new)[0] = entry_expiry(old)[0]
         wheel_moved(partition.wheel, &partition.arena, new_handle)
         change_expiry(partition, new_handle, plan.expire_ms)
+    if partition_indexed(partition, slot.bits):
+        ordered_moved(partition.ordered, old_handle, new_handle)
     table_set_handle(slot, new_handle)
     blocks_release(partition, old)
     arena_free(&partition.arena, partition.pool, old_handle)
@@ -378,6 +386,8 @@ cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil:
     count_one(partition, entry, False)
     if entry_flags(entry) & ENTRY_EXPIRES:
         wheel_remove(partition.wheel, &partition.arena, handle)
+    if partition_indexed(partition, slot.bits):
+        ordered_remove(partition.ordered, handle)
     table_remove(&partition.table, slot)
     blocks_release(partition, entry)
     arena_free(&partition.arena, partition.pool, handle)
@@ -390,57 +400,3 @@ cdef Entry* partition_due(Partition* partition, int64_t now_ms, uint32_t* looks)
     wheel_advance(partition.wheel, &partition.arena, now_ms)
     handle = wheel_next(partition.wheel, &partition.arena, now_ms, looks)
     return NULL if handle == 0 else <Entry*> arena_at(&partition.arena, handle)
-
-
-# --- compaction
-
-cdef bint entry_move(Partition* partition, Slot* slot) noexcept nogil:
-    """Gives the slot's entry another cell; false when there is no memory."""
-    cdef uint32_t old_handle = slot.handle
-    cdef size_t size = arena_room(&partition.arena, old_handle)
-    cdef uint32_t new_handle = arena_alloc(&partition.arena, partition.pool, size)
-    cdef Entry* entry
-    if new_handle == 0:
-        return False
-    entry = <Entry*> arena_at(&partition.arena, new_handle)
-    memcpy(entry, arena_at(&partition.arena, old_handle), size)
-    lru_moved(partition_list(partition, entry), &partition.arena, old_handle, new_handle)
-    if entry_flags(entry) & ENTRY_EXPIRES:
-        wheel_moved(partition.wheel, &partition.arena, new_handle)
-    table_set_handle(slot, new_handle)
-    arena_free(&partition.arena, partition.pool, old_handle)
-    return True
-
-
-cdef void page_evacuate(Partition* partition, uint32_t page, BitsOf bits_of, const void* context) noexcept nogil:
-    """Moves every entry of the page elsewhere, unless memory ends."""
-    cdef uint64_t[128] used            # ARENA_CELLS_MAX / 64
-    cdef uint32_t cells = arena_used_cells(&partition.arena, page, used)
-    cdef uint32_t cell, handle
-    cdef Bytes key
-    cdef Slot* slot
-    arena_evacuate(&partition.arena, page)
-    for cell in range(cells):
-        if not used[cell >> 6] >> (cell & 63) & 1:
-            continue
-        handle = arena_cell(&partition.arena, page, cell)
-        key = entry_key(<const Entry*> arena_at(&partition.arena, handle))
-        slot = table_find(&partition.table, bits_of(context, key.data, key.size))
-        invariant(slot != NULL)
-        while slot.handle != handle:   # ends: the entry is in the table, among its equals
-            invariant(slot.handle != 0)
-            slot += 1
-        if not entry_move(partition, slot):
-            break
-    arena_evacuate_end(&partition.arena, page)
-
-
-cdef bint partition_compact(Partition* partition, BitsOf bits_of, const void* context) noexcept nogil:
-    cdef uint32_t page
-    for _ in range(ARENA_CLASSES):
-        page = arena_sparse_page(&partition.arena, <int> partition.compact_class)
-        if page != 0:
-            page_evacuate(partition, page, bits_of, context)
-            return True
-        partition.compact_class = (partition.compact_class + 1) % <uint32_t> ARENA_CLASSES
-    return False

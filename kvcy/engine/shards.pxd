@@ -76,6 +76,7 @@ cdef struct Keyspace:
     uint32_t upkeep_shard                # where keyspace_upkeep goes on (one thread at a time)
     uint32_t expire_shard                # where keyspace_expire goes on (one thread at a time)
     uint32_t lru_ordered                 # atomic; reads move entries in the LRU list (0: the policy orders nothing)
+    uint32_t ordered_always              # atomic: upkeep builds the ordered indexes that are missing (ranging.pxd)
     const AccessKind* kind               # atomic: of new partitions
     Eviction eviction
     ExpireLag expire_lag

@@ -8,6 +8,7 @@ from kvcy.engine.block cimport block_bytes_total, block_bytes_used
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.lru cimport lru_touch
 from kvcy.engine.memory cimport memory_array_bytes_used, memory_free, memory_new_lines
+from kvcy.engine.ordered cimport ordered_bytes
 from kvcy.engine.pages cimport pool_close, pool_init
 from kvcy.engine.partition cimport LISTS_COUNT, partition_free, partition_list
 from kvcy.engine.platform cimport invariant, load_acquire_u64, load_relaxed_u64
@@ -78,6 +79,8 @@ cdef uint64_t keyspace_memory_bytes(Keyspace* keyspace) noexcept nogil:
             if partition != NULL:
                 if partition.wheel != NULL:
                     total += sizeof(Wheel)
+                if partition.ordered != NULL:
+                    total += ordered_bytes(partition.ordered)
                 total += sizeof(Partition) + partition.arena.page_bytes + table_bytes(&partition.table)
         shard_unlock(keyspace, i, False)
     return total

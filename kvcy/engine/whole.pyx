@@ -1,12 +1,14 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Operations on the whole keyspace: see whole.pxd."""
+from kvcy.engine.compaction cimport partition_compact
 from kvcy.engine.entry cimport entry_expired
 from kvcy.engine.journal cimport journal_flush, journal_swap
 from kvcy.engine.keyspace cimport keyspace_peek
-from kvcy.engine.partition cimport (
-    Partition, partition_compact, partition_disown, partition_entry, partition_free)
-from kvcy.engine.platform cimport invariant, load_relaxed_u64, store_relaxed_u64
+from kvcy.engine.ordered_compact cimport ordered_compact
+from kvcy.engine.partition cimport Partition, partition_disown, partition_entry, partition_free
+from kvcy.engine.platform cimport invariant, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
 from kvcy.engine.quiet cimport quiet_reclaim, quiet_retire_noted
+from kvcy.engine.ranging cimport INDEX_PARTIAL, INDEX_SLOTS, index_slice
 from kvcy.engine.shards cimport DATABASES_MAX, Key, Shard, keyspace_key, shard_lock, shard_unlock, store_partition
 from kvcy.engine.table cimport Slot, table_from, table_migrate, table_next, table_pick
 from kvcy.engine.watchlist cimport Watched, watchlist_touch
@@ -211,6 +213,10 @@ cdef bint keyspace_upkeep(Keyspace* keyspace, int64_t now_ms, uint32_t slices) n
             if partition != NULL:
                 more |= table_migrate(&partition.table, 4096)
                 more |= partition_compact(partition, bits_of_key, keyspace)
+                if partition.ordered != NULL:
+                    more |= ordered_compact(partition.ordered)
+                if load_relaxed_u32(&keyspace.ordered_always):
+                    more |= index_slice(partition, INDEX_SLOTS) == INDEX_PARTIAL
         shard_unlock(keyspace, keyspace.upkeep_shard, True)
     more |= quiet_reclaim(64) > 0
     return more

@@ -147,6 +147,7 @@ def follow(config: Config, native: Native, log: Log) -> None:
             options.maxmemory, POLICIES.index(options.maxmemory_policy), options.maxmemory_eviction_tenacity,
             options.lfu_log_factor, options.lfu_decay_time,
         )  # fmt: skip
+        native.set_ordered_always(options.ordered_index)
         log.set_level(options.loglevel)
 
     def clients(options: Options) -> None:
@@ -165,7 +166,7 @@ def follow(config: Config, native: Native, log: Log) -> None:
     config.on_change(
         ["requirepass", "proto-max-bulk-len", "slowlog-log-slower-than", "slowlog-max-len",
          "latency-monitor-threshold", "maxmemory", "maxmemory-policy", "maxmemory-eviction-tenacity", "lfu-log-factor",
-         "lfu-decay-time", "loglevel"], shared,
+         "lfu-decay-time", "ordered-index", "loglevel"], shared,
     )  # fmt: skip
     config.on_change("maxclients", clients)
     config.on_change("dir", directory)

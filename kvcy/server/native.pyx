@@ -19,7 +19,8 @@ from kvcy.engine.shards cimport (
     DATABASES_MAX, Key, Keyspace, keyspace_key, keyspace_memory_bytes, keyspace_used_bytes, shard_lock,
     shard_unlock)
 from kvcy.engine.whole cimport keyspace_count, keyspace_count_volatile, keyspace_dirty
-from kvcy.engine.platform cimport load_acquire_u32, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
+from kvcy.engine.platform cimport (
+    load_acquire_u32, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64)
 from kvcy.server.context import LatencySamples, RowUse, SlowCommand
 
 cdef struct ClientSums:
@@ -168,6 +169,10 @@ cdef class Native:
             f"Value at:0x0 refcount:1 encoding:{encoding.decode()} serializedlength:{value_size}"
             f" lru:0 lru_seconds_idle:{idle_s}"
         )
+
+    def set_ordered_always(self, always: bool) -> None:
+        """ordered-index: whether keys are indexed in order before anybody asks for it."""
+        store_relaxed_u32(&self.store.keyspace.ordered_always, always)
 
     def set_memory_max(self, size_bytes: int, policy: int = 0, tenacity: int = 10, lfu_log_factor: int = 10,
                        lfu_decay_minutes: int = 1) -> None:

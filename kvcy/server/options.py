@@ -76,6 +76,7 @@ class Options:
     maxmemory_eviction_tenacity: int = option(Integer(0, 100), 10)
     lfu_log_factor: int = option(Integer(0, INT_MAX), 10)
     lfu_decay_time: int = option(Integer(0, INT_MAX), 1)
+    ordered_index: bool = option(YesNo(), False)
     lazyfree_lazy_eviction: bool = option(YesNo(), False)
     lazyfree_lazy_expire: bool = option(YesNo(), False)
     lazyfree_lazy_server_del: bool = option(YesNo(), False)

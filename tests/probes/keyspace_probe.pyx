@@ -15,6 +15,8 @@ from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
     Access, keyspace_copy, keyspace_delete, keyspace_entry_bytes, keyspace_expire_at, keyspace_get, keyspace_idle_s,
     keyspace_peek, keyspace_put, keyspace_rename, keyspace_settle, keyspace_splice)
+from kvcy.engine.ordered cimport EDGE_HIGHEST, EDGE_LOWEST
+from kvcy.engine.ranging cimport KeyRange, range_ready_all, range_walk
 from kvcy.engine.shards cimport (
     Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_memory_bytes, keyspace_new, keyspace_prefetch_entry,
     keyspace_prefetch_slot, keyspace_used_bytes, shards_add, shards_add_all, shards_clear, shards_lock, shards_try_lock,
@@ -216,6 +218,23 @@ cdef class Keys:
 
     def upkeep(self, slices):
         return bool(keyspace_upkeep(self.keyspace, self.now_ms, slices))
+
+    def ordered_always(self, bint always):
+        """Whether upkeep builds the ordered indexes."""
+        self.keyspace.ordered_always = always
+
+    def ordered(self, database=0):
+        """All keys by the ordered indexes, which must be there."""
+        cdef Access access = self.access(database, False)
+        cdef KeyRange everything
+        cdef const Entry* last = NULL
+        found = []
+        memset(&everything, 0, sizeof(KeyRange))
+        everything.low.edge = EDGE_LOWEST
+        everything.high.edge = EDGE_HIGHEST
+        assert range_ready_all(&access)
+        range_walk(&access, &everything, <uint64_t> -1, collect, <void*> found, &last)
+        return found
 
     def expire_due(self):
         """Active expiry of all that is due; when it wants to be called again, ms."""

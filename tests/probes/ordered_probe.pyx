@@ -12,6 +12,7 @@ from kvcy.engine.ordered cimport (
     EDGE_EXCLUSIVE, EDGE_HIGHEST, EDGE_INCLUSIVE, EDGE_LOWEST, OrderedBound, OrderedEdge, OrderedIndex, OrderedPlace,
     ordered_beyond, ordered_bytes, ordered_count, ordered_entry, ordered_free, ordered_insert, ordered_moved,
     ordered_new, ordered_node, ordered_ready, ordered_remove, ordered_seek, ordered_step)
+from kvcy.engine.ordered_compact cimport ordered_compact
 from kvcy.engine.pages cimport PagePool, pool_close, pool_init
 from kvcy.engine.quiet cimport quiet_reclaim
 
@@ -136,6 +137,10 @@ cdef class OrderedProbe:
         while first.node:
             total += ordered_count(self.index, &first, last, leaves_max)
         return total
+
+    def compact(self) -> bool:
+        """Empty one page that is hardly used; whether there may be more."""
+        return ordered_compact(self.index)
 
     def memory_bytes(self) -> int:
         return ordered_bytes(self.index)

@@ -72,6 +72,14 @@ class Commands:
         reply: list[Any] = await self.execute("SCAN", cursor, *options)
         return reply
 
+    async def krange(
+        self, start: Data, stop: Data, *, rev: bool = False, limit: tuple[int, int] | None = None, values: bool = False
+    ) -> list[Any]:
+        """The keys of a range in order, or pairs. Bounds: b"[a", b"(a", b"-", b"+". limit: offset and count."""
+        options = [*words(rev=rev, withvalues=values), *(("LIMIT", *limit) if limit else ())]
+        reply: list[Any] = await self.execute("KRANGE", start, stop, *options)
+        return reply
+
     async def expire(
         self, key: Data, seconds: int, *, nx: bool = False, xx: bool = False, gt: bool = False, lt: bool = False
     ) -> int:
@@ -232,6 +240,16 @@ class Commands:
     async def keys(self, pattern: Data = "*") -> list[bytes]:
         """All keys that match a glob pattern."""
         reply: list[bytes] = await self.execute("KEYS", pattern)
+        return reply
+
+    async def kcount(self, start: Data, stop: Data) -> int:
+        """How many keys a range has; bounds as for `krange`."""
+        reply: int = await self.execute("KCOUNT", start, stop)
+        return reply
+
+    async def kdel(self, start: Data, stop: Data) -> int:
+        """Deletes the keys of a range: how many there were; bounds as for `krange`."""
+        reply: int = await self.execute("KDEL", start, stop)
         return reply
 
     async def randomkey(self) -> bytes | None:

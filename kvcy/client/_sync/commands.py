@@ -73,6 +73,14 @@ class Commands:
         reply: list[Any] = self.execute("SCAN", cursor, *options)
         return reply
 
+    def krange(
+        self, start: Data, stop: Data, *, rev: bool = False, limit: tuple[int, int] | None = None, values: bool = False
+    ) -> list[Any]:
+        """The keys of a range in order, or pairs. Bounds: b"[a", b"(a", b"-", b"+". limit: offset and count."""
+        options = [*words(rev=rev, withvalues=values), *(("LIMIT", *limit) if limit else ())]
+        reply: list[Any] = self.execute("KRANGE", start, stop, *options)
+        return reply
+
     def expire(
         self, key: Data, seconds: int, *, nx: bool = False, xx: bool = False, gt: bool = False, lt: bool = False
     ) -> int:
@@ -233,6 +241,16 @@ class Commands:
     def keys(self, pattern: Data = "*") -> list[bytes]:
         """All keys that match a glob pattern."""
         reply: list[bytes] = self.execute("KEYS", pattern)
+        return reply
+
+    def kcount(self, start: Data, stop: Data) -> int:
+        """How many keys a range has; bounds as for `krange`."""
+        reply: int = self.execute("KCOUNT", start, stop)
+        return reply
+
+    def kdel(self, start: Data, stop: Data) -> int:
+        """Deletes the keys of a range: how many there were; bounds as for `krange`."""
+        reply: int = self.execute("KDEL", start, stop)
         return reply
 
     def randomkey(self) -> bytes | None:

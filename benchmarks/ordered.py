@@ -1,0 +1,110 @@
+"""What the ordered index costs: time on SET of new keys, bytes a key, and the time of a short range.
+
+Run: `python benchmarks/ordered.py [--keys N] [--rounds R]`.
+
+Two kvcy-servers, without a log, get the same N new keys `key:<12 digits>` with values of 32 bytes in random order, in
+pipelines, in turns: one has the index, complete, before the first of them, one gets none until the end. From each come
+the mean time of SET in the handler and under the lock (INFO commandstats, which samples it) and the server's CPU time a
+key. Bytes a key are the difference of used_memory. Then KRANGE of 100 keys at random places is asked one at a time:
+again the time that commandstats tells, and that of building the index of N keys in the server that had none.
+
+Limits: one machine and what else it does; the two servers and this program share its processors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path += [str(ROOT), str(ROOT / "tests")]
+
+import kvcy_server  # noqa: E402
+from kvcy_server import Client, Server  # noqa: E402
+
+PIPELINE = 500
+RANGES = 2000
+SPREAD = 10**9
+
+
+def cpu_ns(server: Server) -> int:
+    """CPU time of all threads of the server."""
+    threads = Path(f"/proc/{server.process.pid}/task").glob("*/schedstat")
+    return sum(int(path.read_text().split()[0]) for path in threads)
+
+
+def command_us(client: Client, name: str) -> float:
+    """The mean time of a command's calls."""
+    found = re.search(rb"cmdstat_" + name.encode() + rb":.*usec_per_call=([0-9.]+)", client.run("INFO", "commandstats"))
+    return float(found[1]) if found else 0.0
+
+
+def used_bytes(client: Client) -> int:
+    found = re.search(rb"used_memory:(\d+)", client.run("INFO", "memory"))
+    assert found is not None
+    return int(found[1])
+
+
+def fill(client: Client, numbers: list[int]) -> None:
+    for start in range(0, len(numbers), PIPELINE):
+        batch = numbers[start : start + PIPELINE]
+        client.send(*(("SET", f"key:{number:012d}", b"x" * 32) for number in batch))
+        for _ in batch:
+            client.read()
+
+
+def measured_fill(server: Server, client: Client, numbers: list[int]) -> tuple[float, float]:
+    """The mean time of SET, us, and the server's CPU time a key, us."""
+    client.run("CONFIG", "RESETSTAT")
+    before = cpu_ns(server)
+    fill(client, numbers)
+    return command_us(client, "set"), (cpu_ns(server) - before) / len(numbers) / 1000
+
+
+def measure(keys: int, rounds: int) -> None:
+    numbers = Random(1).sample(range(SPREAD), keys)
+    options = ("--appendonly", "no", "--save", "")
+    with (
+        kvcy_server.running(*options) as plain, plain.connect() as without,
+        kvcy_server.running(*options) as indexed, indexed.connect() as having,
+    ):  # fmt: skip
+        for client in (without, having):
+            fill(client, [SPREAD + number for number in range(2000)])         # so that all shards have a partition
+        having.run("KCOUNT", "-", "+")
+        set_us: dict[str, list[float]] = {"without": [], "with": []}
+        all_us: dict[str, list[float]] = {"without": [], "with": []}
+        for at in range(rounds):
+            part = numbers[at * keys // rounds : (at + 1) * keys // rounds]
+            for name, server, client in (("without", plain, without), ("with", indexed, having)):
+                one, whole = measured_fill(server, client, part)
+                set_us[name].append(one)
+                all_us[name].append(whole)
+        more = (used_bytes(having) - used_bytes(without)) / (keys + 2000)
+        for title, times in (("SET under its lock", set_us), ("server's CPU time a key", all_us)):
+            middle = {name: statistics.median(found) for name, found in times.items()}
+            print(f"{title}: {middle['without']:.2f} us without the index, {middle['with']:.2f} us with it:"
+                  f" {(middle['with'] / middle['without'] - 1) * 100:+.0f} %")  # fmt: skip
+        print(f"index: {more:.1f} bytes a key")
+        having.run("CONFIG", "RESETSTAT")
+        for start in Random(2).choices(numbers, k=RANGES):
+            having.run("KRANGE", f"[key:{start:012d}", "+", "LIMIT", "0", "100")
+        print(f"KRANGE of 100 keys out of {keys}: {command_us(having, 'krange'):.1f} us")
+        began = time.perf_counter()
+        without.run("KCOUNT", "-", "+")
+        print(f"building the index of {keys} keys: {time.perf_counter() - began:.2f} s")
+        began = time.perf_counter()
+        without.run("KCOUNT", "-", "+")
+        print(f"counting them: {(time.perf_counter() - began) * 1000:.2f} ms")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keys", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    measure(arguments.keys, arguments.rounds)

@@ -1,0 +1,50 @@
+# cython: language_level=3
+"""Ranges of keys, in order, over all shards: building the ordered indexes, walking, counting and deleting by them.
+
+A partition's index (ordered.pxd) is built in hash order, a slice at a time, by whoever needs it first: keys with hash
+bits below its `boundary` are in it, and are kept in it, while the rest is still to come. A range is ready when every
+shard's partition of the database has a complete index, or no key. Walking merges the indexes of all shards; whoever
+goes on after a slice begins behind the last key that was visited, so what changes in between does no harm.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+
+from kvcy.engine.entry cimport Entry
+from kvcy.engine.keyspace cimport Access
+from kvcy.engine.ordered cimport OrderedBound
+from kvcy.engine.partition cimport Partition
+
+cdef enum:
+    INDEX_SLOTS = 128                    # for index_slice: some 60 us
+
+cdef enum Indexed:
+    INDEX_COMPLETE
+    INDEX_PARTIAL
+    INDEX_NO_MEMORY                      # the index is gone
+
+cdef struct KeyRange:
+    OrderedBound low
+    OrderedBound high
+    bint reverse                         # from high to low
+
+ctypedef bint (*RangeVisitor)(Access* access, const Entry* entry, void* context) noexcept nogil    # false: enough
+
+# Indexes about `slots` slots more (all with equal bits together). REQUIRES: the shard locked exclusively.
+cdef Indexed index_slice(Partition* partition, uint32_t slots) noexcept nogil
+# The same for a shard's partition of access.database, which may be missing (then nothing is to be done).
+cdef Indexed range_prepare(Access* access, uint32_t shard, uint32_t slots) noexcept nogil
+# Whether the shard is ready for range_count and range_delete. REQUIRES: the shard locked.
+cdef bint range_ready(const Access* access, uint32_t shard) noexcept nogil
+# Whether all shards are. REQUIRES: all are locked.
+cdef bint range_ready_all(const Access* access) noexcept nogil
+# Visits keys of the range in order, until `visit` says no, `count_max` have been seen, or none is left: then *last is
+# NULL, else the last entry seen. Visits no expired entry. REQUIRES: all shards locked, range_ready_all. `visit` may
+# not change the keyspace.
+cdef void range_walk(Access* access, const KeyRange* keys, uint64_t count_max, RangeVisitor visit, void* context,
+                     const Entry** last) noexcept nogil
+# Counts the range's keys in one shard from keys.low on; the entry where to go on, or NULL when none is left.
+# REQUIRES: the shard locked, range_ready.
+cdef const Entry* range_count(Access* access, uint32_t shard, const KeyRange* keys, uint64_t* total) noexcept nogil
+# Deletes up to `count_max` of the range's keys in one shard. True: there may be more.
+# REQUIRES: the shard locked exclusively, range_ready.
+cdef bint range_delete(Access* access, uint32_t shard, const KeyRange* keys, uint32_t count_max,
+                       uint64_t* total) noexcept nogil

@@ -1,0 +1,225 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Ranges of keys over all shards: see ranging.pxd.
+
+The merge is a binary heap of one cursor a shard, the next key of the range at its top. A cursor that steps on
+prefetches the entry after the one it comes to: it is needed some steps of the others later.
+"""
+from libc.stdint cimport int64_t
+
+from kvcy.engine.arena cimport arena_at
+from kvcy.engine.block cimport Bytes
+from kvcy.engine.entry cimport entry_expired, entry_key
+from kvcy.engine.keyspace cimport keyspace_delete
+from kvcy.engine.node cimport Node, bytes_order, node_handles
+from kvcy.engine.ordered cimport (
+    OrderedIndex, OrderedPlace, ordered_beyond, ordered_count, ordered_entry, ordered_free, ordered_insert, ordered_new,
+    ordered_node, ordered_ready, ordered_seek, ordered_step)
+from kvcy.engine.platform cimport invariant, prefetch
+from kvcy.engine.shards cimport Key, keyspace_key
+from kvcy.engine.table cimport Slot, table_from
+
+cdef enum:
+    COUNT_LEAVES = 256                   # of range_count, where nothing expires: some 30 us
+    COUNT_ENTRIES = 512                  # where something does
+
+cdef struct Cursor:                      # of one shard
+    const OrderedIndex* index
+    const Entry* entry                   # at `place`
+    Bytes key                            # its key
+    OrderedPlace place
+
+cdef struct Merge:
+    Cursor[1024] heap                    # SHARDS_MAX; each comes before those at 2i + 1 and 2i + 2
+    uint32_t count
+    const OrderedBound* stop
+    bint reverse
+
+
+# --- building
+
+cdef Indexed index_slice(Partition* partition, uint32_t slots) noexcept nogil:
+    cdef OrderedIndex* index = partition.ordered
+    cdef const Slot* slot
+    cdef uint32_t bits
+    cdef uint32_t seen = 0
+    if index == NULL:
+        index = ordered_new(&partition.arena, partition.pool)
+        if index == NULL:
+            return INDEX_NO_MEMORY
+        partition.ordered = index
+    while index.boundary >> 32 == 0:
+        slot = table_from(&partition.table, index.boundary)
+        if slot == NULL:
+            index.boundary = <uint64_t> 1 << 32
+            return INDEX_COMPLETE
+        if seen >= slots:
+            return INDEX_PARTIAL
+        bits = slot.bits
+        while slot.handle and slot.bits == bits:
+            if not ordered_ready(index):
+                partition.ordered = NULL
+                ordered_free(index)
+                return INDEX_NO_MEMORY
+            ordered_insert(index, slot.handle)
+            seen += 1
+            slot += 1
+        index.boundary = <uint64_t> bits + 1
+    return INDEX_COMPLETE
+
+
+cdef Indexed range_prepare(Access* access, uint32_t shard, uint32_t slots) noexcept nogil:
+    cdef Partition* partition = access.keyspace.shards[shard].partitions[access.database]
+    invariant(access.exclusive)
+    return INDEX_COMPLETE if partition == NULL else index_slice(partition, slots)
+
+
+cdef bint range_ready(const Access* access, uint32_t shard) noexcept nogil:
+    cdef const Partition* partition = access.keyspace.shards[shard].partitions[access.database]
+    return partition == NULL or (partition.ordered != NULL and partition.ordered.boundary >> 32 != 0)
+
+
+cdef bint range_ready_all(const Access* access) noexcept nogil:
+    cdef uint32_t shard
+    for shard in range(access.keyspace.shard_count):
+        if not range_ready(access, shard):
+            return False
+    return True
+
+
+# --- walking
+
+cdef inline bint cursor_before(const Merge* merge, const Cursor* first, const Cursor* second) noexcept nogil:
+    cdef int order = bytes_order(first.key.data, first.key.size, second.key.data, second.key.size)
+    return (order > 0) if merge.reverse else (order < 0)
+
+
+cdef inline bint cursor_read(const Merge* merge, Cursor* cursor) noexcept nogil:
+    """Reads the entry at the cursor's place; false: the range has ended there."""
+    cdef const Node* node
+    cdef uint32_t at
+    if cursor.place.node == 0:
+        return False
+    cursor.entry = ordered_entry(cursor.index, cursor.place)
+    if ordered_beyond(cursor.entry, merge.stop, merge.reverse):
+        return False
+    cursor.key = entry_key(cursor.entry)
+    node = ordered_node(cursor.index, cursor.place.node)
+    at = cursor.place.at - 1 if merge.reverse else cursor.place.at + 1
+    if at < node.count:                  # before the first place `at` is huge
+        prefetch(arena_at(cursor.index.entries, node_handles(node)[at]))
+    return True
+
+
+cdef void sift_down(Merge* merge, uint32_t at) noexcept nogil:
+    """Puts the cursor at `at`, which may come too early, in its place among those below it."""
+    cdef Cursor moving = merge.heap[at]
+    cdef uint32_t child = 2 * at + 1
+    while child < merge.count:
+        if child + 1 < merge.count and cursor_before(merge, &merge.heap[child + 1], &merge.heap[child]):
+            child += 1
+        if not cursor_before(merge, &merge.heap[child], &moving):
+            break
+        merge.heap[at] = merge.heap[child]
+        at = child
+        child = 2 * at + 1
+    merge.heap[at] = moving
+
+
+cdef void merge_init(Merge* merge, Access* access, const KeyRange* keys) noexcept nogil:
+    cdef const OrderedBound* start = &keys.high if keys.reverse else &keys.low
+    cdef const Partition* partition
+    cdef Cursor* cursor
+    cdef uint32_t at
+    merge.count = 0
+    merge.stop = &keys.low if keys.reverse else &keys.high
+    merge.reverse = keys.reverse
+    for at in range(access.keyspace.shard_count):
+        partition = access.keyspace.shards[at].partitions[access.database]
+        if partition == NULL:
+            continue
+        cursor = &merge.heap[merge.count]
+        cursor.index = partition.ordered
+        cursor.place = ordered_seek(partition.ordered, start, keys.reverse)
+        if cursor_read(merge, cursor):
+            merge.count += 1
+    at = merge.count >> 1
+    while at:
+        at -= 1
+        sift_down(merge, at)
+
+
+cdef void range_walk(Access* access, const KeyRange* keys, uint64_t count_max, RangeVisitor visit, void* context,
+                     const Entry** last) noexcept nogil:
+    cdef Merge merge
+    cdef Cursor* top = &merge.heap[0]
+    cdef bint going = True
+    last[0] = NULL
+    merge_init(&merge, access, keys)
+    while merge.count:
+        if count_max == 0 or not going:
+            return
+        last[0] = top.entry
+        if not entry_expired(top.entry, access.now_ms):
+            going = visit(access, top.entry, context)
+        count_max -= 1
+        top.place = ordered_step(top.index, top.place, merge.reverse)
+        if not cursor_read(&merge, top):
+            merge.count -= 1
+            top[0] = merge.heap[merge.count]
+        if merge.count:
+            sift_down(&merge, 0)
+    last[0] = NULL
+
+
+# --- counting
+
+cdef const Entry* count_entries(const OrderedIndex* index, OrderedPlace place, const KeyRange* keys, int64_t now_ms,
+                                uint64_t* total) noexcept nogil:
+    """Looks at each entry; where to go on, or NULL."""
+    cdef const Entry* entry
+    for _ in range(COUNT_ENTRIES):
+        entry = ordered_entry(index, place)
+        if ordered_beyond(entry, &keys.high, False):
+            return NULL
+        total[0] += not entry_expired(entry, now_ms)
+        place = ordered_step(index, place, False)
+        if place.node == 0:
+            return NULL
+    return ordered_entry(index, place)
+
+
+cdef const Entry* range_count(Access* access, uint32_t shard, const KeyRange* keys, uint64_t* total) noexcept nogil:
+    cdef const Partition* partition = access.keyspace.shards[shard].partitions[access.database]
+    cdef OrderedPlace first, last
+    if partition == NULL:
+        return NULL
+    first = ordered_seek(partition.ordered, &keys.low, False)
+    last = ordered_seek(partition.ordered, &keys.high, True)
+    if first.node == 0 or last.node == 0 or \
+            ordered_beyond(ordered_entry(partition.ordered, first), &keys.high, False):
+        return NULL
+    if access.keyspace.shards[shard].volatile_counts[access.database]:
+        return count_entries(partition.ordered, first, keys, access.now_ms, total)
+    total[0] += ordered_count(partition.ordered, &first, last, COUNT_LEAVES)
+    return ordered_entry(partition.ordered, first) if first.node else NULL
+
+
+# --- deleting
+
+cdef bint range_delete(Access* access, uint32_t shard, const KeyRange* keys, uint32_t count_max,
+                       uint64_t* total) noexcept nogil:
+    cdef const Partition* partition = access.keyspace.shards[shard].partitions[access.database]
+    cdef OrderedPlace place
+    cdef Bytes name
+    cdef Key key
+    if partition == NULL:
+        return False
+    while count_max:
+        place = ordered_seek(partition.ordered, &keys.low, False)
+        if place.node == 0 or ordered_beyond(ordered_entry(partition.ordered, place), &keys.high, False):
+            return False
+        name = entry_key(ordered_entry(partition.ordered, place))
+        key = keyspace_key(access.keyspace, name.data, name.size)
+        total[0] += keyspace_delete(access, &key)        # false: it had expired, and is gone as well
+        count_max -= 1
+    return True
