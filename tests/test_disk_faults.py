@@ -31,9 +31,12 @@ ALWAYS = 2**40
 
 @contextlib.contextmanager
 def faulty(directory: Path, policy: str = "always") -> Iterator[Server]:
-    """A server whose disk fails when `fail` says so."""
+    """A server whose disk fails when `fail` says so.
+
+    A read waits for the disk if a change of its key's shard does: by this hash key "before" has a shard of its own.
+    """
     with Directory(directory) as made:
-        made.write_manifest(Manifest.drawn(64, SEGMENT_BYTES))
+        made.write_manifest(Manifest(os.urandom(16), bytes(16), 64, SEGMENT_BYTES))
     program = [str(Path(__file__).with_name("faulty_server.py"))]
     options = ["--dir", str(directory), "--appendonly", "yes", "--appendfsync", policy]
     with python_path(), kvcy_server.running(*options, program=program, piped=True) as server:

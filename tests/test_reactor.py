@@ -24,9 +24,10 @@ TIMEOUT_S = 60
 class Running:
     """A reactor in a thread."""
 
-    def __init__(self) -> None:
-        self.store = Store()
-        self.native = Native(self.store)
+    def __init__(self, other: Running | None = None) -> None:
+        """With `other` over the same store."""
+        self.store = other.store if other else Store()
+        self.native = other.native if other else Native(self.store)
         self.limits = ClientLimits()
         self.reactor = Reactor(self.store, self.native.service, self.limits)
         self.thread = threading.Thread(target=self.reactor.run)
@@ -305,3 +306,112 @@ def test_client_kill_closes_the_other_connection(running: Running) -> None:
         assert other.run("CLIENT", "KILL", "ID", number) == b":1\r\n"
         assert client.read_all() == b""
         assert other.run("PING") == b"+PONG\r\n"
+
+
+# --- several reactors
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[Running, Running]]:
+    first = Running()
+    second = Running(first)
+    yield first, second
+    first.end()
+    second.end()
+
+
+def await_count(running: Running, count: int) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while running.reactor.connection_count != count:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_connections_are_given_away_with_their_sessions(two: tuple[Running, Running]) -> None:
+    first, second = two
+    watching, queueing, named = clients = [first.connect() for _ in range(3)]
+    assert watching.run("WATCH", "key") == b"+OK\r\n"
+    queueing.send(["MULTI"], ["SET", "key", "queued"])
+    assert (queueing.read(), queueing.read()) == (b"+OK\r\n", b"+QUEUED\r\n")
+    named.send(["SELECT", "3"], ["HELLO", "3"])
+    assert named.read() == b"+OK\r\n"
+    named.read()
+    first.reactor.give(second.reactor, 3)
+    await_count(second, 3)
+    assert first.reactor.connection_count == 0
+    assert queueing.run("EXEC") == b"*1\r\n+OK\r\n"
+    watching.send(["MULTI"], ["GET", "key"], ["EXEC"])
+    assert [watching.read() for _ in range(3)] == [b"+OK\r\n", b"+QUEUED\r\n", b"*-1\r\n"]
+    assert named.run("GET", "key") == b"_\r\n"
+    for client in clients:
+        client.close()
+    await_count(second, 0)
+
+
+def test_only_what_has_nothing_under_way_is_given(two: tuple[Running, Running]) -> None:
+    first, second = two
+    idle, half, parked, free = (first.connect(idle_s=60), first.connect(), first.connect(), first.connect())
+    half.socket.sendall(b"*2\r\n$3\r\nGET\r\n$3\r\n")
+    parked.send(["INFO"])
+    request = first.request()
+    assert free.run("PING") == b"+PONG\r\n"
+    first.reactor.give(second.reactor, 10)
+    await_count(second, 1)
+    assert first.reactor.connection_count == 3
+    half.socket.sendall(b"key\r\n")
+    assert half.read() == b"$-1\r\n"
+    request.reply(b"+later\r\n")
+    assert parked.read() == b"+later\r\n"
+    assert idle.run("PING") == free.run("PING") == b"+PONG\r\n"
+    for client in (idle, half, parked, free):
+        client.close()
+
+
+def test_nobody_notices_being_given_to_and_fro(two: tuple[Running, Running]) -> None:
+    clients = [two[number % 2].connect() for number in range(6)]
+    ended = threading.Event()
+
+    def swap() -> None:
+        while not ended.is_set():
+            two[0].reactor.give(two[1].reactor, 2)
+            two[1].reactor.give(two[0].reactor, 2)
+            time.sleep(0.0005)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    try:
+        for turn in range(300):
+            for number, client in enumerate(clients):
+                client.send(*(["INCR", f"{number}:{turn % 7}"] for _ in range(turn % 40 + 1)), ["ECHO", f"{turn}"])
+            for client in clients:
+                replies = [int(client.read()[1:]) for _ in range(turn % 40 + 1)]
+                assert replies == list(range(replies[0], replies[0] + len(replies)))
+                assert client.read() == b"$%d\r\n%d\r\n" % (len(str(turn)), turn)
+    finally:
+        ended.set()
+        swapping.join()
+    assert sum(running.reactor.connection_count for running in two) == 6
+    for client in clients:
+        client.close()
+    await_count(two[0], 0)
+    await_count(two[1], 0)
+
+
+def test_a_reactor_that_is_to_stop_is_given_nothing() -> None:
+    first = Running()
+    second = Running(first)
+    with first.connect() as client:
+        assert client.run("PING") == b"+PONG\r\n"
+        second.end()
+        first.reactor.give(second.reactor, 1)
+        assert client.run("PING") == b"+PONG\r\n"
+        assert (first.reactor.connection_count, second.reactor.connection_count) == (1, 0)
+    first.end()
+
+
+def test_cpu_time_is_that_of_the_thread(two: tuple[Running, Running]) -> None:
+    with two[0].connect() as client:
+        client.send(*(["SET", f"key:{number}", "v"] for number in range(2000)))
+        for _ in range(2000):
+            client.read()
+    assert 0 < two[1].reactor.cpu_ns < two[0].reactor.cpu_ns

@@ -20,7 +20,8 @@ from kvcy.engine.block cimport Bytes
 from kvcy.engine.log cimport log_appended
 from kvcy.engine.shards cimport Keyspace
 from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32
-from kvcy.protocol.parser cimport parser_close, parser_fill_room, parser_filled, parser_init
+from kvcy.protocol.parser cimport parser_close, parser_init
+from kvcy.protocol.unfinished cimport parser_fill_room, parser_filled
 from kvcy.protocol.writer cimport write_raw
 
 from kvcy.commands import registry

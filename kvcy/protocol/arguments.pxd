@@ -13,7 +13,7 @@ cdef enum ParseResult:
     PARSE_ERROR = 2        # `error` holds the text; the connection must be closed after sending it
     PARSE_NO_MEMORY = 3
 
-# What a command begins with, up to its second argument: "*2\\r\\n$3\\r\\nGET\\r\\n". Commands that come one behind the other
+# What a command begins with, up to its second argument: "*2\r\n$3\r\nGET\r\n". Commands that come one behind the other
 # mostly begin alike, so the last one's opening is kept, and a repetition is neither scanned nor looked up again.
 cdef struct Opening:
     uint64_t head          # its first 8 bytes; 0: there is none, or it has more than OPENING_BYTES_MAX

@@ -83,6 +83,8 @@ cdef struct Loop:                        # a reactor's working memory
     size_t group_bytes                   # of buffer, that the group's bytes fill
     char replies[GROUP_REPLY_BYTES]
     Connection* first                    # all connections
+    Loop* give_to                        # where to some of them are to go, once give_count is not 0 (members.pxd)
+    uint32_t give_count                  # atomic
     Connection* ready_first              # go on in the next turn
     Connection* ready_last
     Connection* gated                    # those that wait for the log

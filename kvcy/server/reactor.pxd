@@ -1,5 +1,6 @@
 # cython: language_level=3
 """The reactor: a native epoll loop over many connections, in a thread of its own (see reactor.pyx)."""
+from posix.time cimport clockid_t
 from kvcy._core cimport Store
 from kvcy.commands.service cimport ServiceHandle
 from kvcy.server.connection cimport Connection, Loop
@@ -11,6 +12,7 @@ cdef class Reactor:
     cdef Store store                     # keeps the keyspace alive
     cdef ServiceHandle service
     cdef ClientLimits limits
+    cdef clockid_t cpu_clock             # of its thread; 0: there is none, or it does not run yet
     cdef readonly bint finished          # run() has returned
 
 cdef class ReactorRequest(Request):

@@ -13,13 +13,14 @@ events' connections, in groups (group.pxd), each at most COMMANDS_A_TURN command
 close what is to be closed; look after some idle clients. Once the data are loaded the thread is registered for quiet
 points (engine/quiet.pxd), and leaves while it sleeps.
 
-Limits: Linux (epoll, eventfd). Several reactors share nothing but the keyspace and the service.
+Limits: Linux (epoll, eventfd). Several reactors share the keyspace and the service, and may give each other connections
+(members.pxd).
 """
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
-from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+from posix.time cimport CLOCK_REALTIME, clock_gettime, clockid_t, timespec
 from posix.unistd cimport close
 from kvcy._core cimport Store
 from kvcy.commands.clients cimport clients_add, clients_set_text
@@ -43,6 +44,7 @@ from kvcy.server.limits cimport ClientLimits
 from kvcy.server.mailbox cimport (
     MAIL_ADOPT, MAIL_ANSWER, Mail, mailbox_close, mailbox_init, mailbox_post, mailbox_take, mailbox_wake,
 )
+from kvcy.server.members cimport loop_ask_to_give, loop_give, loop_link, loop_unlink
 from kvcy.server.requests cimport Request
 from kvcy.server.sockets cimport (
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll_create1, epoll_ctl,
@@ -55,6 +57,11 @@ cdef enum:
     SWEEP_MS = 1000                      # a sweep over all connections begins so often
     SWEEP_CONNECTIONS_MAX = 512          # looked at in one turn
     UNKICKED_US_MAX = 300                # how long what was logged may wait for more to come
+
+cdef extern from "<pthread.h>" nogil:
+    ctypedef unsigned long pthread_t
+    pthread_t pthread_self()
+    int pthread_getcpuclockid(pthread_t thread, clockid_t* clock)
 
 UNANSWERED = b"-ERR internal error: the command was not answered\r\n"
 
@@ -106,25 +113,6 @@ cdef void kick_log(Loop* loop, bint idle) noexcept nogil:
         loop.unkicked_us = 0
 
 
-cdef void link(Loop* loop, Connection* connection) noexcept nogil:
-    connection.previous = NULL
-    connection.next = loop.first
-    if loop.first != NULL:
-        loop.first.previous = connection
-    loop.first = connection
-
-
-cdef void unlink(Loop* loop, Connection* connection) noexcept nogil:
-    if loop.sweep_next == connection:
-        loop.sweep_next = connection.next
-    if connection.previous != NULL:
-        connection.previous.next = connection.next
-    else:
-        loop.first = connection.next
-    if connection.next != NULL:
-        connection.next.previous = connection.previous
-
-
 cdef void take_mail(Loop* loop) noexcept nogil:
     cdef Mail* mail = mailbox_take(&loop.inbox)
     cdef Mail* following
@@ -135,7 +123,7 @@ cdef void take_mail(Loop* loop) noexcept nogil:
         if mail.kind == MAIL_ANSWER:
             connection_answered(loop, connection)
         else:
-            link(loop, connection)
+            loop_link(loop, connection)
             connection_begin(loop, connection)
             if loop.draining:
                 connection_drain(loop, connection)
@@ -153,7 +141,7 @@ cdef void bury(Loop* loop) noexcept nogil:
             connection.doomed_next = loop.doomed
             loop.doomed = connection
         else:
-            unlink(loop, connection)
+            loop_unlink(loop, connection)
             connection_free(connection, loop.executor)
             add_relaxed_u64(&loop.count, <uint64_t>-1)
         connection = following
@@ -258,6 +246,8 @@ cdef void loop_run(Loop* loop) noexcept nogil:
                 break
         bury(loop)
         sweep(loop)
+        if unlikely(load_acquire_u32(&loop.give_count) != 0):
+            loop_give(loop)
         if loop.draining and load_relaxed_u64(&loop.count) == 0:
             break
     if loop.executor.quiet_thread >= 0:
@@ -271,7 +261,7 @@ cdef void loop_close(Loop* loop) noexcept nogil:
     while connection != NULL:
         following = connection.next
         if not connection.flags & CONNECTION_PARKED:
-            unlink(loop, connection)
+            loop_unlink(loop, connection)
             connection_free(connection, loop.executor)
             add_relaxed_u64(&loop.count, <uint64_t>-1)
         connection = following
@@ -342,6 +332,8 @@ cdef class Reactor:
 
     def run(self) -> None:
         """Serves until stopped; called once, in a thread of its own."""
+        if pthread_getcpuclockid(pthread_self(), &self.cpu_clock) != 0:
+            self.cpu_clock = 0
         with nogil:
             loop_run(&self.loop)
             loop_close(&self.loop)
@@ -382,6 +374,18 @@ cdef class Reactor:
         if self.loop.stop < wanted:
             store_relaxed_u32(&self.loop.stop, wanted)
             mailbox_wake(&self.loop.inbox)
+
+    def give(self, Reactor target not None, uint32_t count) -> None:
+        """Soon hands up to `count` of its active connections over; REQUIRES: the target lives as long as this one."""
+        loop_ask_to_give(&self.loop, &target.loop, count)
+
+    @property
+    def cpu_ns(self) -> int:
+        """The CPU time that its thread has taken; 0 before it runs and after it has ended."""
+        cdef timespec spent
+        if self.cpu_clock == 0 or self.finished or clock_gettime(self.cpu_clock, &spent) < 0:
+            return 0
+        return <int64_t> spent.tv_sec * 1_000_000_000 + spent.tv_nsec
 
     @property
     def request_fd(self) -> int:

@@ -3,6 +3,7 @@
     server_nursery
       signals                      SIGTERM, SIGINT: shut down; once more: at once
       upkeep                       a thread: frees memory, finishes growth, off the hot path; when the data are loaded
+      balance of the reactors      when there are several: moves connections from the busiest
       reactor N                    a thread: native epoll loop over TCP clients
       commands of reactor N        wakes when a reactor's client needs Python
         request_nursery            one task a command
@@ -28,6 +29,7 @@ import trio
 from kvcy._core import Store
 from kvcy.commands.service import ServiceHandle
 from kvcy.server import listeners
+from kvcy.server.balancing import balance
 from kvcy.server.limits import OUTPUT_PAUSE_BYTES, OUTPUT_STALL_S, ClientLimits
 from kvcy.server.logs import Log
 from kvcy.server.options import Config, Options
@@ -113,6 +115,8 @@ class Server:
             await server_nursery.start(self._watch_signals, name="signals")
             server_nursery.start_soon(self._run_upkeep, name="upkeep")
             server_nursery.start_soon(self._run_reactors, name="reactors")
+            if len(self.reactors) > 1:
+                server_nursery.start_soon(balance, self.reactors, name="balance of the reactors")
             for number, reactor in enumerate(self.reactors):
                 server_nursery.start_soon(self._answer_requests, reactor, name=f"commands of reactor {number}")
             listening = trio.CancelScope()

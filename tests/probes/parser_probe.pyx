@@ -11,7 +11,8 @@ from kvcy.protocol.arguments cimport (
     ARGUMENTS_KEPT_MAX, PARSE_COMMAND, PARSE_ERROR, PARSE_NO_MEMORY, Arguments, ParseResult, arguments_clear,
     arguments_close, arguments_init)
 from kvcy.protocol.parser cimport (
-    Parser, parser_close, parser_fill_room, parser_filled, parser_init, parser_memory_bytes, parser_next)
+    Parser, parser_close, parser_init, parser_memory_bytes, parser_next)
+from kvcy.protocol.unfinished cimport parser_fill_room, parser_filled
 
 KEPT_MAX = ARGUMENTS_KEPT_MAX
 PARSER_SIZE = sizeof(Parser)

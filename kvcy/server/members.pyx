@@ -1,0 +1,65 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Which connections a reactor has: see members.pxd."""
+from libc.stdint cimport uint64_t
+from kvcy.commands.types cimport SESSION_OPEN
+from kvcy.engine.platform cimport add_relaxed_u64, load_acquire_u32, store_release_u32
+from kvcy.server.connection cimport STOP_NOT
+from kvcy.server.mailbox cimport MAIL_ADOPT, mailbox_post, mailbox_wake
+from kvcy.server.sockets cimport EPOLL_CTL_DEL, epoll_ctl
+
+cdef enum:
+    ACTIVE_MS = 1000
+
+
+cdef void loop_link(Loop* loop, Connection* connection) noexcept nogil:
+    connection.previous = NULL
+    connection.next = loop.first
+    if loop.first != NULL:
+        loop.first.previous = connection
+    loop.first = connection
+
+
+cdef void loop_unlink(Loop* loop, Connection* connection) noexcept nogil:
+    if loop.sweep_next == connection:
+        loop.sweep_next = connection.next
+    if connection.previous != NULL:
+        connection.previous.next = connection.next
+    else:
+        loop.first = connection.next
+    if connection.next != NULL:
+        connection.next.previous = connection.previous
+
+
+cdef void loop_ask_to_give(Loop* loop, Loop* target, uint32_t count) noexcept nogil:
+    if load_acquire_u32(&loop.give_count) == 0:
+        loop.give_to = target
+        store_release_u32(&loop.give_count, count)
+        mailbox_wake(&loop.inbox)
+
+
+cdef bint may_go(const Loop* loop, const Connection* connection) noexcept nogil:
+    return (connection.flags == 0 and connection.output == NULL and connection.kept.data == NULL
+            and connection.session.state == SESSION_OPEN and connection.session.parser.filling == NULL
+            and loop.executor.now_ms - connection.active_ms < ACTIVE_MS)
+
+
+cdef void loop_give(Loop* loop) noexcept nogil:
+    cdef Connection* connection = loop.first
+    cdef Connection* following
+    cdef Loop* target = loop.give_to
+    cdef uint32_t left = load_acquire_u32(&loop.give_count)
+    while connection != NULL and left:
+        following = connection.next
+        if may_go(loop, connection):
+            add_relaxed_u64(&target.count, 1)        # first: a loop that is to stop does not end before it has none
+            if load_acquire_u32(&loop.stop) != STOP_NOT or load_acquire_u32(&target.stop) != STOP_NOT:
+                add_relaxed_u64(&target.count, <uint64_t>-1)
+                break
+            epoll_ctl(loop.epoll_fd, EPOLL_CTL_DEL, connection.fd, NULL)
+            loop_unlink(loop, connection)
+            add_relaxed_u64(&loop.count, <uint64_t>-1)
+            connection.mail.kind = MAIL_ADOPT
+            mailbox_post(&target.inbox, &connection.mail)
+            left -= 1
+        connection = following
+    store_release_u32(&loop.give_count, 0)
