@@ -33,7 +33,7 @@ class Move(NamedTuple):
 
     source: int
     target: int
-    count: int
+    connections: int
 
 
 def choose(loads: Sequence[Load]) -> Move | None:
@@ -60,5 +60,5 @@ async def balance(reactors: Sequence[Reactor]) -> None:
             for after, earlier, reactor in zip(spent, before, reactors, strict=True)
         ]
         if move := choose(loads):
-            reactors[move.source].give(reactors[move.target], move.count)
+            reactors[move.source].give(reactors[move.target], move.connections)
         began, before = now, spent

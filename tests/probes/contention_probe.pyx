@@ -17,9 +17,8 @@ cdef class Contended:
     def uncontended_ns(self, bint write, uint64_t count) -> float:
         """The time of one taking and one release together, on average."""
         cdef uint64_t began = monotonic_ns()
-        cdef uint64_t i
         with nogil:
-            for i in range(count):
+            for _ in range(count):
                 if write:
                     rwlock_write(&self.lock)
                     rwlock_write_done(&self.lock)
@@ -29,14 +28,14 @@ cdef class Contended:
         return (monotonic_ns() - began) / <double> count
 
     def waits(self, bint write, uint64_t count, uint64_t work) -> dict:
-        """Takes the lock `count` times, for `work` steps under it and as many without: {upper bound in ns: how often}."""
+        """Takes the lock `count` times, for `work` steps, and as many without it: {upper bound in ns: how often}."""
         cdef uint64_t[40] buckets
-        cdef uint64_t i, began, ns
+        cdef uint64_t began, ns
         cdef int bucket
         for bucket in range(BUCKETS):
             buckets[bucket] = 0
         with nogil:
-            for i in range(count):
+            for _ in range(count):
                 began = monotonic_ns()
                 if write:
                     rwlock_write(&self.lock)
@@ -61,8 +60,7 @@ cdef class Contended:
 cdef uint64_t spend(uint64_t steps) noexcept nogil:
     """Some work that a compiler does not see through."""
     cdef uint64_t state = steps | 1
-    cdef uint64_t i
-    for i in range(steps):
+    for _ in range(steps):
         state ^= state << 13
         state ^= state >> 7
         state ^= state << 17
