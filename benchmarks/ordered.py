@@ -6,7 +6,8 @@ Two kvcy-servers, without a log, get the same N new keys `key:<12 digits>` with 
 pipelines, in turns: one has the index, complete, before the first of them, one gets none until the end. From each come
 the mean time of SET in the handler and under the lock (INFO commandstats, which samples it) and the server's CPU time a
 key. Bytes a key are the difference of used_memory. Then KRANGE of 100 keys at random places is asked one at a time:
-again the time that commandstats tells, and that of building the index of N keys in the server that had none.
+again the time that commandstats tells, and the CPU time, network and all. Last, how long it takes to build the index of
+N keys in the server that had none, and to count them.
 
 Limits: one machine and what else it does; the two servers and this program share its processors.
 """
@@ -91,9 +92,11 @@ def measure(keys: int, rounds: int) -> None:
                   f" {(middle['with'] / middle['without'] - 1) * 100:+.0f} %")  # fmt: skip
         print(f"index: {more:.1f} bytes a key")
         having.run("CONFIG", "RESETSTAT")
+        before = cpu_ns(indexed)
         for start in Random(2).choices(numbers, k=RANGES):
             having.run("KRANGE", f"[key:{start:012d}", "+", "LIMIT", "0", "100")
-        print(f"KRANGE of 100 keys out of {keys}: {command_us(having, 'krange'):.1f} us")
+        whole = (cpu_ns(indexed) - before) / RANGES / 1000
+        print(f"KRANGE of 100 keys out of {keys}: {command_us(having, 'krange'):.1f} us; CPU time {whole:.1f} us")
         began = time.perf_counter()
         without.run("KCOUNT", "-", "+")
         print(f"building the index of {keys} keys: {time.perf_counter() - began:.2f} s")

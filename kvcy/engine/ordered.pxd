@@ -60,6 +60,8 @@ cdef void ordered_remove(OrderedIndex* index, uint32_t handle) noexcept nogil
 # The entry `old` is replaced by `new`. REQUIRES: both are to be read and have the same key.
 cdef void ordered_moved(OrderedIndex* index, uint32_t old, uint32_t new) noexcept nogil
 
+# Fetches the root into the cache, for a search that will follow.
+cdef void ordered_prefetch(const OrderedIndex* index) noexcept nogil
 # The first key behind the bound, or with `reverse` the last one before it (an inclusive bound is there itself).
 cdef OrderedPlace ordered_seek(const OrderedIndex* index, const OrderedBound* bound, bint reverse) noexcept nogil
 # The next key, or with `reverse` the one before. REQUIRES: place.node != 0.

@@ -13,7 +13,7 @@ from kvcy.engine.keyspace cimport keyspace_delete
 from kvcy.engine.node cimport Node, bytes_order, node_handles
 from kvcy.engine.ordered cimport (
     OrderedIndex, OrderedPlace, ordered_beyond, ordered_count, ordered_entry, ordered_free, ordered_insert, ordered_new,
-    ordered_node, ordered_ready, ordered_seek, ordered_step)
+    ordered_node, ordered_prefetch, ordered_ready, ordered_seek, ordered_step)
 from kvcy.engine.platform cimport invariant, prefetch
 from kvcy.engine.shards cimport Key, keyspace_key
 from kvcy.engine.table cimport Slot, table_from
@@ -130,6 +130,7 @@ cdef void merge_init(Merge* merge, Access* access, const KeyRange* keys) noexcep
     cdef const Partition* partition
     cdef Cursor* cursor
     cdef uint32_t at
+    cdef uint32_t count = 0
     merge.count = 0
     merge.stop = &keys.low if keys.reverse else &keys.high
     merge.reverse = keys.reverse
@@ -137,10 +138,17 @@ cdef void merge_init(Merge* merge, Access* access, const KeyRange* keys) noexcep
         partition = access.keyspace.shards[at].partitions[access.database]
         if partition == NULL:
             continue
-        cursor = &merge.heap[merge.count]
-        cursor.index = partition.ordered
-        cursor.place = ordered_seek(partition.ordered, start, keys.reverse)
-        if cursor_read(merge, cursor):
+        merge.heap[count].index = partition.ordered
+        ordered_prefetch(partition.ordered)
+        count += 1
+    for at in range(count):              # the misses of memory overlap instead of following one another
+        cursor = &merge.heap[at]
+        cursor.place = ordered_seek(cursor.index, start, keys.reverse)
+        if cursor.place.node:
+            prefetch(ordered_entry(cursor.index, cursor.place))
+    for at in range(count):
+        if cursor_read(merge, &merge.heap[at]):
+            merge.heap[merge.count] = merge.heap[at]
             merge.count += 1
     at = merge.count >> 1
     while at:
