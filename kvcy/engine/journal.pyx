@@ -4,13 +4,10 @@
 A group that has no memory left for a small operation (a deletion, an expiry) is appended as far as it has come: the
 change has been applied and must be in the log, even at the price that a crash at this moment splits the group.
 """
-from libc.stdint cimport uint8_t
-from libc.string cimport memcpy
-
 from kvcy.engine.log cimport LogPiece, log_append
 from kvcy.engine.operations cimport (
-    OPERATION_DELETE, OPERATION_EXPIRE, OPERATION_HEAD_MAX, OPERATION_PUT, OPERATION_SPLICE, OperationKind,
-    entry_head_write, ops_delete, ops_expire, ops_flush, ops_put, ops_splice, ops_swap, varint_write)
+    OPERATION_HEAD_MAX, delete_head_write, expire_head_write, ops_delete, ops_expire, ops_flush, ops_put, ops_splice,
+    ops_swap, put_head_write, splice_head_write)
 from kvcy.engine.shards cimport shards_has
 
 cdef enum:
@@ -28,12 +25,6 @@ cdef void append(const Change* change, const char* head, const char* head_end, c
     pieces[2].data = value
     pieces[2].size = value_size
     change.keyspace.shards[change.shard].position = log_append(change.keyspace.log, pieces, PIECES_MAX, change.now_ms)
-
-
-cdef inline char* begin(char* head, OperationKind kind, int database) noexcept nogil:
-    head[0] = <char> kind
-    head[1] = <char> <uint8_t> database
-    return head + 2
 
 
 cdef uint64_t append_all(Keyspace* keyspace, OpBuffer* operations, int64_t now_ms) noexcept nogil:
@@ -56,16 +47,14 @@ cdef bint in_group(const Change* change) noexcept nogil:
 
 cdef void journal_put(const Change* change, const EntryPlan* plan) noexcept nogil:
     cdef char[OPERATION_HEAD_MAX] head
-    cdef char* at
     if change.keyspace.log == NULL:
         return
     if change.group != NULL:
         ops_put(change.group, change.database, change.key, change.key_size, plan.value.data, plan.value.size, plan.type,
                 plan.expire_ms, plan.edited)
         return
-    at = entry_head_write(begin(head, OPERATION_PUT, change.database), plan.type, plan.expire_ms, plan.edited,
-                          change.key_size, plan.value.size)
-    append(change, head, at, plan.value.data, plan.value.size)
+    append(change, head, put_head_write(head, change.database, plan.type, plan.expire_ms, plan.edited,
+                                        change.key_size, plan.value.size), plan.value.data, plan.value.size)
 
 
 cdef void journal_delete(const Change* change) noexcept nogil:
@@ -75,32 +64,27 @@ cdef void journal_delete(const Change* change) noexcept nogil:
     if in_group(change):
         ops_delete(change.group, change.database, change.key, change.key_size)
         return
-    append(change, head, varint_write(begin(head, OPERATION_DELETE, change.database), change.key_size), NULL, 0)
+    append(change, head, delete_head_write(head, change.database, change.key_size), NULL, 0)
 
 
 cdef void journal_expire(const Change* change, int64_t expire_ms) noexcept nogil:
     cdef char[OPERATION_HEAD_MAX] head
-    cdef char* at
     if change.keyspace.log == NULL:
         return
     if in_group(change):
         ops_expire(change.group, change.database, change.key, change.key_size, expire_ms)
         return
-    at = begin(head, OPERATION_EXPIRE, change.database)
-    memcpy(at, &expire_ms, 8)
-    append(change, head, varint_write(at + 8, change.key_size), NULL, 0)
+    append(change, head, expire_head_write(head, change.database, change.key_size, expire_ms), NULL, 0)
 
 
 cdef void journal_splice(const Change* change, size_t offset, const char* data, size_t size) noexcept nogil:
     cdef char[OPERATION_HEAD_MAX] head
-    cdef char* at
     if change.keyspace.log == NULL:
         return
     if change.group != NULL:
         ops_splice(change.group, change.database, change.key, change.key_size, offset, data, size)
         return
-    at = varint_write(begin(head, OPERATION_SPLICE, change.database), offset)
-    append(change, head, varint_write(varint_write(at, change.key_size), size), data, size)
+    append(change, head, splice_head_write(head, change.database, offset, change.key_size, size), data, size)
 
 
 # --- the whole keyspace

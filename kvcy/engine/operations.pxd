@@ -85,6 +85,15 @@ cdef inline char* varint_write(char* at, uint64_t number) noexcept nogil:
     return at + 1
 
 
+# --- What comes before the key of an operation; the answer is where the key belongs. At most OPERATION_HEAD_MAX bytes.
+
+cdef inline char* operation_head_write(char* at, OperationKind kind, int database) noexcept nogil:
+    """What all have; database: 0 up to 15, or OPERATION_DATABASE_ALL."""
+    at[0] = <char> kind
+    at[1] = <char> <uint8_t> database
+    return at + 2
+
+
 cdef inline char* entry_head_write(char* at, int type, int64_t expire_ms, bint edited, size_t key_size,
                                    size_t value_size) noexcept nogil:
     """What comes before the key of a put and of a snapshot's entry. At most OPERATION_HEAD_MAX - 2 bytes."""
@@ -96,3 +105,26 @@ cdef inline char* entry_head_write(char* at, int type, int64_t expire_ms, bint e
         memcpy(at, &expire_ms, 8)
         at += 8
     return varint_write(varint_write(at, key_size), value_size)
+
+
+cdef inline char* put_head_write(char* at, int database, int type, int64_t expire_ms, bint edited, size_t key_size,
+                                 size_t value_size) noexcept nogil:
+    return entry_head_write(operation_head_write(at, OPERATION_PUT, database), type, expire_ms, edited, key_size,
+                            value_size)
+
+
+cdef inline char* delete_head_write(char* at, int database, size_t key_size) noexcept nogil:
+    return varint_write(operation_head_write(at, OPERATION_DELETE, database), key_size)
+
+
+cdef inline char* expire_head_write(char* at, int database, size_t key_size, int64_t expire_ms) noexcept nogil:
+    invariant(expire_ms >= 0)
+    at = operation_head_write(at, OPERATION_EXPIRE, database)
+    memcpy(at, &expire_ms, 8)
+    return varint_write(at + 8, key_size)
+
+
+cdef inline char* splice_head_write(char* at, int database, size_t offset, size_t key_size,
+                                    size_t size) noexcept nogil:
+    at = varint_write(operation_head_write(at, OPERATION_SPLICE, database), offset)
+    return varint_write(varint_write(at, key_size), size)

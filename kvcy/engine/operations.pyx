@@ -4,7 +4,7 @@
 Numbers are little-endian, as is every processor kvcy runs on, so they are copied as they are. A number has one
 encoding: a varint with needless bytes is malformed, as is an expiry of 0 where there is said to be one.
 """
-from libc.stdlib cimport free, realloc
+from kvcy.engine.memory cimport memory_free, memory_resize
 
 cdef enum:
     BUFFER_BYTES_MIN = 256
@@ -30,7 +30,7 @@ cdef bint ops_reserve(OpBuffer* buffer, size_t bytes) noexcept nogil:
         return False
     capacity = max(buffer.size + bytes, buffer.capacity * 2, <size_t> BUFFER_BYTES_MIN)
     capacity = min(capacity, OPERATIONS_BYTES_MAX)
-    data = <char*> realloc(buffer.data, capacity)
+    data = <char*> memory_resize(buffer.data, capacity)
     if data == NULL:
         return False
     buffer.data = data
@@ -39,19 +39,16 @@ cdef bint ops_reserve(OpBuffer* buffer, size_t bytes) noexcept nogil:
 
 
 cdef void ops_free(OpBuffer* buffer) noexcept nogil:
-    free(buffer.data)
+    memory_free(buffer.data)
     buffer.data = NULL
     buffer.size = 0
     buffer.capacity = 0
 
 
-cdef inline char* begin(OpBuffer* buffer, OperationKind kind, int database, size_t bytes) noexcept nogil:
-    """Writes kind and database; what follows them goes to the answer."""
-    cdef char* at = buffer.data + buffer.size
+cdef inline char* room(OpBuffer* buffer, size_t bytes) noexcept nogil:
+    """Where the next operation goes. REQUIRES: so much was reserved."""
     invariant(buffer.capacity - buffer.size >= bytes)
-    at[0] = <char> kind
-    at[1] = <char> <uint8_t> database
-    return at + 2
+    return buffer.data + buffer.size
 
 
 cdef inline char* copied(char* at, const char* data, size_t size) noexcept nogil:
@@ -68,38 +65,35 @@ cdef inline void finish(OpBuffer* buffer, const char* at) noexcept nogil:
 
 cdef void ops_put(OpBuffer* buffer, int database, const char* key, size_t key_size, const char* value,
                   size_t value_size, int type, int64_t expire_ms, bint edited) noexcept nogil:
-    cdef char* at = begin(buffer, OPERATION_PUT, database, ops_bytes(key_size, value_size))
-    at = entry_head_write(at, type, expire_ms, edited, key_size, value_size)
+    cdef char* at = room(buffer, ops_bytes(key_size, value_size))
+    at = put_head_write(at, database, type, expire_ms, edited, key_size, value_size)
     finish(buffer, copied(copied(at, key, key_size), value, value_size))
 
 
 cdef void ops_delete(OpBuffer* buffer, int database, const char* key, size_t key_size) noexcept nogil:
-    cdef char* at = begin(buffer, OPERATION_DELETE, database, ops_bytes(key_size, 0))
-    finish(buffer, copied(varint_write(at, key_size), key, key_size))
+    cdef char* at = delete_head_write(room(buffer, ops_bytes(key_size, 0)), database, key_size)
+    finish(buffer, copied(at, key, key_size))
 
 
 cdef void ops_expire(OpBuffer* buffer, int database, const char* key, size_t key_size,
                      int64_t expire_ms) noexcept nogil:
-    cdef char* at = begin(buffer, OPERATION_EXPIRE, database, ops_bytes(key_size, 0))
-    invariant(expire_ms >= 0)
-    memcpy(at, &expire_ms, 8)
-    finish(buffer, copied(varint_write(at + 8, key_size), key, key_size))
+    cdef char* at = expire_head_write(room(buffer, ops_bytes(key_size, 0)), database, key_size, expire_ms)
+    finish(buffer, copied(at, key, key_size))
 
 
 cdef void ops_splice(OpBuffer* buffer, int database, const char* key, size_t key_size, size_t offset,
                      const char* data, size_t size) noexcept nogil:
-    cdef char* at = begin(buffer, OPERATION_SPLICE, database, ops_bytes(key_size, size))
-    at = varint_write(varint_write(varint_write(at, offset), key_size), size)
+    cdef char* at = splice_head_write(room(buffer, ops_bytes(key_size, size)), database, offset, key_size, size)
     finish(buffer, copied(copied(at, key, key_size), data, size))
 
 
 cdef void ops_flush(OpBuffer* buffer, int database) noexcept nogil:
     cdef int which = database if database >= 0 else OPERATION_DATABASE_ALL
-    finish(buffer, begin(buffer, OPERATION_FLUSH, which, ops_bytes(0, 0)))
+    finish(buffer, operation_head_write(room(buffer, ops_bytes(0, 0)), OPERATION_FLUSH, which))
 
 
 cdef void ops_swap(OpBuffer* buffer, int first, int second) noexcept nogil:
-    cdef char* at = begin(buffer, OPERATION_SWAP, first, ops_bytes(0, 0))
+    cdef char* at = operation_head_write(room(buffer, ops_bytes(0, 0)), OPERATION_SWAP, first)
     at[0] = <char> second
     finish(buffer, at + 1)
 
