@@ -43,6 +43,9 @@ cdef class Worker:
             native = session_execute(self.session, self.executor, argv, argc)
             while self.session.state == SESSION_PARKED:                 # for Python, which only a server has
                 session_resume(self.session, self.executor, NULL, 0)
+        if self.executor.reply.failed:
+            writer_clear(&self.executor.reply)
+            raise MemoryError("no memory for the reply; what the command has done stands")
         reply = PyBytes_FromStringAndSize(self.executor.reply.data, <Py_ssize_t> self.executor.reply.size)
         writer_clear(&self.executor.reply)
         return reply if native else b""

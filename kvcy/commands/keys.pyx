@@ -15,7 +15,8 @@ from kvcy.commands.rows import Row
 from kvcy.engine.entry cimport (
     Entry, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET, entry_type,
 )
-from kvcy.engine.keyspace cimport keyspace_copy, keyspace_delete, keyspace_get, keyspace_rename
+from kvcy.engine.keyspace cimport keyspace_delete, keyspace_get
+from kvcy.engine.rename cimport keyspace_copy, keyspace_rename
 from kvcy.engine.shards cimport DATABASES_MAX, Key
 from kvcy.engine.status cimport NO_MEMORY, NOT_FOUND, OK, Status
 from kvcy.protocol.writer cimport write_error, write_int, write_ok, write_simple

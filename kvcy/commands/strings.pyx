@@ -8,8 +8,6 @@ makes pointers into the entry invalid, and is taken back if the change is refuse
 
 Reads that only ask whether a key may be changed use keyspace_peek: they count neither as hit nor as miss, as in Redis.
 A mutation itself counts as an access. An expiry that lies in the past deletes the key at once.
-
-Limit: MSET that runs out of memory half-way has set the keys before the one that failed (MSETNX takes them back).
 """
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t
 from kvcy.commands.call cimport (
@@ -22,6 +20,7 @@ from kvcy.engine.entry cimport TYPE_STRING, Entry, entry_expire_ms, entry_type, 
 from kvcy.engine.keyspace cimport (
     EXPIRE_KEEP, EXPIRE_NONE, keyspace_delete, keyspace_expire_at, keyspace_get, keyspace_peek, keyspace_put)
 from kvcy.engine.platform cimport likely
+from kvcy.engine.puts cimport keyspace_put_all
 from kvcy.engine.status cimport OK, TOO_LARGE, WRONG_TYPE, Status
 from kvcy.protocol.writer cimport (
     WriterPosition, write_array, write_error, write_int, write_null, write_ok, write_value, writer_position,
@@ -302,20 +301,17 @@ cdef bint mset_is_paired(Call* call) noexcept nogil:
     return False
 
 cdef void mset_command(Call* call) noexcept nogil:
-    cdef uint32_t i
     cdef Status status
     if not mset_is_paired(call):
         return
-    for i in range(call.key_count):
-        status = keyspace_put(&call.access, &call.keys[i], call.argv[2 * i + 2], EXPIRE_NONE)
-        if status != OK:
-            reply_refused(call, status)
-            return
-    write_ok(call.reply)
+    status = keyspace_put_all(&call.access, call.keys, call.argv + 2, 2, call.key_count)
+    if status == OK:
+        write_ok(call.reply)
+    else:
+        reply_refused(call, status)
 
 cdef void msetnx_command(Call* call) noexcept nogil:
     cdef uint32_t i
-    cdef uint32_t done
     cdef Status status
     if not mset_is_paired(call):
         return
@@ -323,14 +319,11 @@ cdef void msetnx_command(Call* call) noexcept nogil:
         if keyspace_peek(&call.access, &call.keys[i]) != NULL:
             write_int(call.reply, 0)
             return
-    for i in range(call.key_count):
-        status = keyspace_put(&call.access, &call.keys[i], call.argv[2 * i + 2], EXPIRE_NONE)
-        if status != OK:
-            for done in range(i):
-                keyspace_delete(&call.access, &call.keys[done])
-            reply_refused(call, status)
-            return
-    write_int(call.reply, 1)
+    status = keyspace_put_all(&call.access, call.keys, call.argv + 2, 2, call.key_count)
+    if status == OK:
+        write_int(call.reply, 1)
+    else:
+        reply_refused(call, status)
 
 # --- getting
 

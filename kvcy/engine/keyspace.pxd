@@ -2,9 +2,9 @@
 """The typed operations on single keys, through which everything else reaches the data.
 
 Operations never lock by themselves and never block: the caller holds the locks of the keys' shards (shards.pxd). What
-concerns the whole keyspace is in whole.pxd.
+concerns the whole keyspace is in whole.pxd; two keys and more at once are in rename.pxd and puts.pxd.
 
-Mutations (`keyspace_put`, `_restore`, `_splice`, `_delete`, `_expire_at`, `_rename`, `_copy`, and whole.pxd's `_flush`,
+Mutations (`keyspace_put`, `_restore`, `_splice`, `_delete`, `_expire_at`, those made of them, and whole.pxd's `_flush`,
 `_swap`) are the only ways to change data: each makes sure first that it can be done, applies, and passes one point,
 under the same lock, where it is counted in `dirty`, shown to watchers, and logged.
 """
@@ -13,9 +13,10 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.operations cimport OpBuffer
-from kvcy.engine.partition cimport EntryPlan
+from kvcy.engine.partition cimport EntryPlan, Partition
 from kvcy.engine.shards cimport Key, Keyspace
 from kvcy.engine.status cimport Status
+from kvcy.engine.table cimport Slot
 
 cdef enum:
     VALUE_BYTES_MAX = 536870912          # 512 MB
@@ -59,9 +60,17 @@ cdef Status keyspace_splice(Access* access, const Key* key, size_t offset, Bytes
 cdef bint keyspace_delete(Access* access, const Key* key) noexcept nogil     # was it there?
 # Sets (or with EXPIRE_NONE removes) the expiry. A time not after now deletes the key. NOT_FOUND, OK, NO_MEMORY.
 cdef Status keyspace_expire_at(Access* access, const Key* key, int64_t expire_ms) noexcept nogil
-# Moves the value, type and expiry of `source` in access.database to `target` in `target_database`, replacing what is
-# there if `replace` (else EXISTS). NOT_FOUND when there is no source. RENAME, RENAMENX, MOVE.
-cdef Status keyspace_rename(Access* access, const Key* source, const Key* target, int target_database,
-                            bint replace) noexcept nogil
-cdef Status keyspace_copy(Access* access, const Key* source, const Key* target, int target_database,
-                          bint replace) noexcept nogil
+
+# --- the parts of a mutation, for puts.pyx and rename.pyx. REQUIRES: as above.
+# The key's partition, made if need be (NULL: no memory), and its slot, NULL when the key is missing. What has expired
+# is removed.
+cdef Partition* keyspace_place(Access* access, const Key* key, Slot** slot) noexcept nogil
+# Fills what a plan says of key and access; `slot` as keyspace_place found it.
+cdef void keyspace_plan(const Access* access, const Partition* partition, const Slot* slot, const Key* key,
+                        EntryPlan* plan) noexcept nogil
+# What makes an entry like this one, but for key and access. The plan borrows its value.
+cdef void keyspace_plan_from(EntryPlan* plan, const Entry* entry) noexcept nogil
+# The entry is in the table: counted, touched, shown to watchers, logged (REQUIRES: journal_ready). `replaced`: the
+# entry that it replaced and that is still in memory, or NULL.
+cdef void keyspace_stored(Access* access, Partition* partition, const Key* key, const EntryPlan* plan,
+                          const Entry* replaced) noexcept nogil

@@ -4,7 +4,7 @@
 A mutation makes sure that it can be done (partition, table, cell, blocks), applies, and passes `changed`. An expired
 entry that is met under an exclusive lock is removed by `expire_slot`, which is a mutation like any other.
 """
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcpy, memset
 
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.block cimport Block, block_new, block_release, block_reserve
@@ -12,9 +12,8 @@ from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_INLINE_MAX, ENTRY_VALUE_APART, TYPE_STRING, entry_expire_ms, entry_expired,
     entry_flags, entry_type, entry_value, entry_value_block, entry_value_place)
 from kvcy.engine.journal cimport (
-    Change, journal_commit, journal_delete, journal_expire, journal_put, journal_ready, journal_splice)
+    Change, journal_delete, journal_expire, journal_put, journal_ready, journal_splice)
 from kvcy.engine.lru cimport lru_touch
-from kvcy.engine.operations cimport ops_free
 from kvcy.engine.partition cimport (
     Partition, partition_add, partition_entry, partition_entry_bytes, partition_find, partition_list,
     partition_new, partition_remove, partition_replace)
@@ -22,9 +21,8 @@ from kvcy.engine.platform cimport (
     add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_relaxed_u32, store_relaxed_u32,
     store_relaxed_u64, unlikely)
 from kvcy.engine.shards cimport (
-    TOUCHES_MAX, Shard, ShardSet, load_kind, shard_lock, shard_unlock, shards_add, shards_clear,
-    store_partition)
-from kvcy.engine.status cimport EXISTS, NOT_FOUND, NO_MEMORY, OK, TOO_LARGE
+    TOUCHES_MAX, Shard, load_kind, shard_lock, shard_unlock, store_partition)
+from kvcy.engine.status cimport NOT_FOUND, NO_MEMORY, OK, TOO_LARGE
 from kvcy.engine.table cimport Slot
 from kvcy.engine.watchlist cimport watchlist_touch
 
@@ -192,26 +190,51 @@ cdef Partition* partition_make(Access* access, const Key* key, int database) noe
     return place[0]
 
 
-cdef Status store(Access* access, Partition* partition, Slot* slot, const Key* key, int database,
-                  EntryPlan* plan) noexcept nogil:
-    """Adds the entry, or replaces the one in `slot` if that is not NULL."""
-    cdef Shard* shard = &access.keyspace.shards[key.shard]
-    cdef bint was_volatile
+cdef Partition* keyspace_place(Access* access, const Key* key, Slot** slot) noexcept nogil:
+    cdef Partition* partition = partition_make(access, key, access.database)
+    slot[0] = NULL if partition == NULL else find_live(access, partition, key)
+    return partition
+
+
+cdef void keyspace_plan(const Access* access, const Partition* partition, const Slot* slot, const Key* key,
+                        EntryPlan* plan) noexcept nogil:
     plan.key = key.data
     plan.key_size = key.size
     plan.access = noted_access(access, partition, key, NULL if slot == NULL else partition_entry(partition, slot))
+
+
+cdef inline void stored(Access* access, int database, const Key* key, const EntryPlan* plan, bint replaced,
+                        bint was_volatile) noexcept nogil:
+    count_keys(&access.keyspace.shards[key.shard], database, 0 if replaced else 1,
+               (1 if plan.expire_ms else 0) - (1 if was_volatile else 0))
+    changed(access, database, key)
+
+
+cdef void keyspace_stored(Access* access, Partition* partition, const Key* key, const EntryPlan* plan,
+                          const Entry* replaced) noexcept nogil:
+    cdef Change change = change_of(access, access.database, key)
+    if replaced != NULL and load_relaxed_u32(&access.keyspace.lru_ordered):
+        record_touch(access, partition, key, partition_find(partition, key.bits, key.data, key.size).handle)
+    stored(access, access.database, key, plan, replaced != NULL,
+           replaced != NULL and entry_flags(replaced) & ENTRY_EXPIRES != 0)
+    journal_put(&change, plan)
+
+
+cdef Status store(Access* access, Partition* partition, Slot* slot, const Key* key, int database,
+                  EntryPlan* plan) noexcept nogil:
+    """Adds the entry, or replaces the one in `slot` if that is not NULL."""
+    cdef bint was_volatile = False
+    keyspace_plan(access, partition, slot, key, plan)
     if slot == NULL:
         if not partition_add(partition, key.bits, plan):
             return NO_MEMORY
-        count_keys(shard, database, 1, 1 if plan.expire_ms else 0)
     else:
         was_volatile = (entry_flags(partition_entry(partition, slot)) & ENTRY_EXPIRES) != 0
         if not partition_replace(partition, slot, plan):
             return NO_MEMORY
-        count_keys(shard, database, 0, (1 if plan.expire_ms else 0) - (1 if was_volatile else 0))
         if load_relaxed_u32(&access.keyspace.lru_ordered):
             record_touch(access, partition, key, slot.handle)
-    changed(access, database, key)
+    stored(access, database, key, plan, slot != NULL, was_volatile)
     return OK
 
 
@@ -269,7 +292,7 @@ cdef bint keyspace_delete(Access* access, const Key* key) noexcept nogil:
     return True
 
 
-cdef void plan_from(EntryPlan* plan, const Entry* entry) noexcept nogil:
+cdef void keyspace_plan_from(EntryPlan* plan, const Entry* entry) noexcept nogil:
     plan.value = entry_value(entry)
     plan.expire_ms = entry_expire_ms(entry)
     plan.type = entry_type(entry)
@@ -290,68 +313,12 @@ cdef Status keyspace_expire_at(Access* access, const Key* key, int64_t expire_ms
     if expire_ms != EXPIRE_NONE and expire_ms <= access.now_ms:
         remove_slot(access, partition, slot, key, access.database)
         return OK
-    plan_from(&plan, partition_entry(partition, slot))
+    keyspace_plan_from(&plan, partition_entry(partition, slot))
     plan.expire_ms = expire_ms
     status = store(access, partition, slot, key, access.database, &plan)
     if status == OK:
         journal_expire(&change, expire_ms)
     return status
-
-
-cdef Status keyspace_rename(Access* access, const Key* source, const Key* target, int target_database,
-                            bint replace) noexcept nogil:
-    cdef Status status
-    if source.size == target.size and access.database == target_database and \
-            memcmp(source.data, target.data, source.size) == 0:
-        if keyspace_peek(access, source) == NULL:
-            return NOT_FOUND
-        return OK if replace else EXISTS
-    if access.keyspace.log != NULL and access.group == NULL:
-        return rename_in_group(access, source, target, target_database, replace)
-    status = keyspace_copy(access, source, target, target_database, replace)
-    if status == OK:
-        keyspace_delete(access, source)
-    return status
-
-
-cdef Status rename_in_group(Access* access, const Key* source, const Key* target, int target_database,
-                            bint replace) noexcept nogil:
-    """Two operations, one record."""
-    cdef OpBuffer group
-    cdef ShardSet shards
-    cdef Status status
-    memset(&group, 0, sizeof(group))
-    shards_clear(&shards)
-    shards_add(&shards, source.shard)
-    shards_add(&shards, target.shard)
-    access.group = &group
-    status = keyspace_rename(access, source, target, target_database, replace)
-    access.group = NULL
-    journal_commit(access.keyspace, &group, &shards, access.now_ms)
-    ops_free(&group)
-    return status
-
-
-cdef Status keyspace_copy(Access* access, const Key* source, const Key* target, int target_database,
-                          bint replace) noexcept nogil:
-    """REQUIRES: source and target are not the same key of the same database."""
-    cdef int database = access.database
-    cdef Entry* entry = keyspace_peek(access, source)
-    cdef Partition* partition
-    cdef Slot* slot
-    cdef EntryPlan plan
-    if entry == NULL:
-        return NOT_FOUND
-    plan_from(&plan, entry)
-    partition = partition_make(access, target, target_database)
-    if partition == NULL:
-        return NO_MEMORY
-    access.database = target_database
-    slot = find_live(access, partition, target)
-    access.database = database
-    if slot != NULL and not replace:
-        return EXISTS
-    return store_logged(access, partition, slot, target, target_database, &plan)
 
 
 # --- changing a part of a value
@@ -365,7 +332,7 @@ cdef Status splice_new(Access* access, Partition* partition, Slot* slot, const K
     cdef EntryPlan plan
     cdef Status status
     if slot != NULL:
-        plan_from(&plan, partition_entry(partition, slot))
+        keyspace_plan_from(&plan, partition_entry(partition, slot))
     else:
         memset(&plan, 0, sizeof(EntryPlan))
         plan.type = TYPE_STRING

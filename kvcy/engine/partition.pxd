@@ -64,6 +64,13 @@ cdef void partition_free(Partition* partition) noexcept nogil       # at once; R
 cdef bint partition_add(Partition* partition, uint32_t bits, const EntryPlan* plan) noexcept nogil
 # Makes the slot's entry what the plan says (same key), in place if it fits. False (no change) when there is no memory.
 cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* plan) noexcept nogil
+# For a change that must be undone when a later one fails (puts.pyx). Would partition_replace need no memory?
+cdef bint partition_fits(const Partition* partition, const Slot* slot, const EntryPlan* plan) noexcept nogil
+# As partition_replace, always with another cell: the entry that was there is kept out of sight, and its handle answered
+# (0: no memory). Then either it comes back, or it is dropped.
+cdef uint32_t partition_exchange(Partition* partition, Slot* slot, const EntryPlan* plan) noexcept nogil
+cdef void partition_exchange_back(Partition* partition, Slot* slot, uint32_t handle) noexcept nogil
+cdef void partition_drop(Partition* partition, uint32_t handle) noexcept nogil
 # Takes the entry out and frees it.
 cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil
 # An entry that is due, or NULL when none is left or `looks` entries have been looked at (it counts them down).

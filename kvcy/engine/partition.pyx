@@ -4,6 +4,7 @@
 Every change is made in the order allocate, check, commit. An entry keeps its cell while the new content fits and wastes
 no more than an eighth of it; else it moves: the slot, the two list neighbours and those in the wheel are updated.
 """
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memmove, memset
 
 from kvcy.engine.arena cimport arena_alloc, arena_clear, arena_disown, arena_free, arena_room
@@ -17,8 +18,7 @@ from kvcy.engine.ordered cimport ordered_free, ordered_insert, ordered_moved, or
 from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_acquire_u32, unlikely
 from kvcy.engine.quiet cimport quiet_retire
 from kvcy.engine.table cimport (
-    table_close, table_from, table_init, table_insert, table_remove, table_reserve,
-    table_set_handle)
+    table_close, table_from, table_init, table_insert, table_remove, table_reserve, table_set_handle)
 from kvcy.engine.wheel cimport (
     wheel_add, wheel_advance, wheel_changed, wheel_free, wheel_moved, wheel_new, wheel_next, wheel_remove)
 
@@ -299,16 +299,22 @@ cdef inline void change_expiry(Partition* partition, uint32_t handle, int64_t ex
     wheel_changed(partition.wheel, &partition.arena, handle, old_ms)
 
 
-cdef bint replace_inline(Partition* partition, Slot* slot, const EntryPlan* plan, uint32_t flags) noexcept nogil:
-    """Overwrites value and expiry inside the cell, when nothing else changes and the cell stays well used."""
-    cdef Entry* entry = partition_entry(partition, slot)
+cdef inline bint fits_inline(const Partition* partition, const Slot* slot, const EntryPlan* plan,
+                             uint32_t flags) noexcept nogil:
+    """Whether nothing but value and expiry changes, and the cell stays well used."""
     cdef size_t need
     cdef size_t room
-    if (flags ^ entry_flags(entry)) & ~<uint32_t> ENTRY_EDITED or flags & ENTRY_VALUE_APART:
+    if (flags ^ entry_flags(partition_entry(partition, slot))) & ~<uint32_t> ENTRY_EDITED or flags & ENTRY_VALUE_APART:
         return False
     need = plan_bytes(plan, flags)
     room = arena_room(&partition.arena, slot.handle)
-    if need > room or room - need > 8 + (room >> 3):
+    return need <= room and room - need <= 8 + (room >> 3)
+
+
+cdef bint replace_inline(Partition* partition, Slot* slot, const EntryPlan* plan, uint32_t flags) noexcept nogil:
+    """Overwrites value and expiry inside the cell, if they fit."""
+    cdef Entry* entry = partition_entry(partition, slot)
+    if not fits_inline(partition, slot, plan, flags):
         return False
     if flags & ENTRY_EXPIRES:
         change_expiry(partition, slot.handle, plan.expire_ms)
@@ -318,17 +324,24 @@ cdef bint replace_inline(Partition* partition, Slot* slot, const EntryPlan* plan
     return True
 
 
-cdef bint replace_in_block(Partition* partition, Slot* slot, const EntryPlan* plan, uint32_t flags) noexcept nogil:
-    """Overwrites the content of the entry's own block, when nobody else holds it and it stays well used."""
-    cdef Entry* entry = partition_entry(partition, slot)
-    cdef Block* block
+cdef bint fits_block(const Entry* entry, const EntryPlan* plan, uint32_t flags) noexcept nogil:
+    """Whether the value fits into the entry's own block, which nobody else holds and which stays well used."""
+    cdef const Block* block
     if (flags ^ entry_flags(entry)) & ~<uint32_t> ENTRY_EDITED or not flags & ENTRY_VALUE_APART:
         return False
     block = entry_value_block(entry)
     if plan.value.block != NULL or load_acquire_u32(&block.references) != 1:
         return False
-    if plan.value.size > block.capacity or block.capacity - plan.value.size > block.capacity >> 3:
+    return plan.value.size <= block.capacity and block.capacity - plan.value.size <= block.capacity >> 3
+
+
+cdef bint replace_in_block(Partition* partition, Slot* slot, const EntryPlan* plan, uint32_t flags) noexcept nogil:
+    """Overwrites the content of the entry's own block, if it fits."""
+    cdef Entry* entry = partition_entry(partition, slot)
+    cdef Block* block
+    if not fits_block(entry, plan, flags):
         return False
+    block = entry_value_block(entry)
     if flags & ENTRY_EXPIRES:
         change_expiry(partition, slot.handle, plan.expire_ms)
     memcpy(block.data, plan.value.data, plan.value.size)
@@ -338,23 +351,19 @@ cdef bint replace_in_block(Partition* partition, Slot* slot, const EntryPlan* pl
     return True
 
 
-cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* plan) noexcept nogil:
+cdef bint partition_fits(const Partition* partition, const Slot* slot, const EntryPlan* plan) noexcept nogil:
     cdef uint32_t flags = plan_flags(plan)
+    return fits_inline(partition, slot, plan, flags) or fits_block(partition_entry(partition, slot), plan, flags)
+
+
+cdef void put_in_place_of(Partition* partition, Slot* slot, uint32_t new_handle) noexcept nogil:
+    """The slot, the lists and the wheel get this entry instead of the slot's, which is then out of sight. REQUIRES:
+    there is a wheel if the entry expires."""
     cdef uint32_t old_handle = slot.handle
-    cdef uint32_t new_handle
-    cdef Entry* old
-    cdef Entry* new
-    cdef LruList* list
-    if not wheel_ready(partition, flags):
-        return False
-    if replace_inline(partition, slot, plan, flags) or replace_in_block(partition, slot, plan, flags):
-        return True
-    new_handle = entry_make(partition, plan, flags)
-    if new_handle == 0:
-        return False
-    old = <Entry*> arena_at(&partition.arena, old_handle)
-    new = <Entry*> arena_at(&partition.arena, new_handle)
-    list = partition_list(partition, new)
+    cdef Entry* old = <Entry*> arena_at(&partition.arena, old_handle)
+    cdef Entry* new = <Entry*> arena_at(&partition.arena, new_handle)
+    cdef LruList* list = partition_list(partition, new)
+    cdef int64_t expire_ms
     if list != partition_list(partition, old):
         lru_remove(partition_list(partition, old), &partition.arena, old_handle)
         lru_push(list, &partition.arena, new_handle)
@@ -362,21 +371,57 @@ cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* p
         new.previous = old.previous
         new.next = old.next
         lru_moved(list, &partition.arena, old_handle, new_handle)
-    if not flags & entry_flags(old) & ENTRY_EXPIRES:
-        if flags & ENTRY_EXPIRES:
+    if not entry_flags(new) & entry_flags(old) & ENTRY_EXPIRES:
+        if entry_flags(new) & ENTRY_EXPIRES:
             wheel_add(partition.wheel, &partition.arena, new_handle)
         elif entry_flags(old) & ENTRY_EXPIRES:
             wheel_remove(partition.wheel, &partition.arena, old_handle)
     else:
+        expire_ms = entry_expiry(new).expire_ms
         entry_expiry(new)[0] = entry_expiry(old)[0]
         wheel_moved(partition.wheel, &partition.arena, new_handle)
-        change_expiry(partition, new_handle, plan.expire_ms)
+        change_expiry(partition, new_handle, expire_ms)
     if partition_indexed(partition, slot.bits):
         ordered_moved(partition.ordered, old_handle, new_handle)
     table_set_handle(slot, new_handle)
-    blocks_release(partition, old)
-    arena_free(&partition.arena, partition.pool, old_handle)
+
+
+cdef bint partition_replace(Partition* partition, Slot* slot, const EntryPlan* plan) noexcept nogil:
+    cdef uint32_t flags = plan_flags(plan)
+    cdef uint32_t old_handle
+    if not wheel_ready(partition, flags):
+        return False
+    if replace_inline(partition, slot, plan, flags) or replace_in_block(partition, slot, plan, flags):
+        return True
+    old_handle = partition_exchange(partition, slot, plan)
+    if old_handle == 0:
+        return False
+    partition_drop(partition, old_handle)
     return True
+
+
+cdef uint32_t partition_exchange(Partition* partition, Slot* slot, const EntryPlan* plan) noexcept nogil:
+    cdef uint32_t flags = plan_flags(plan)
+    cdef uint32_t old_handle = slot.handle
+    cdef uint32_t new_handle
+    if not wheel_ready(partition, flags):
+        return 0
+    new_handle = entry_make(partition, plan, flags)
+    if new_handle == 0:
+        return 0
+    put_in_place_of(partition, slot, new_handle)
+    return old_handle
+
+
+cdef void partition_exchange_back(Partition* partition, Slot* slot, uint32_t handle) noexcept nogil:
+    cdef uint32_t given_up = slot.handle
+    put_in_place_of(partition, slot, handle)
+    partition_drop(partition, given_up)
+
+
+cdef void partition_drop(Partition* partition, uint32_t handle) noexcept nogil:
+    blocks_release(partition, <const Entry*> arena_at(&partition.arena, handle))
+    arena_free(&partition.arena, partition.pool, handle)
 
 
 cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil:
@@ -389,8 +434,7 @@ cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil:
     if partition_indexed(partition, slot.bits):
         ordered_remove(partition.ordered, handle)
     table_remove(&partition.table, slot)
-    blocks_release(partition, entry)
-    arena_free(&partition.arena, partition.pool, handle)
+    partition_drop(partition, handle)
 
 
 cdef Entry* partition_due(Partition* partition, int64_t now_ms, uint32_t* looks) noexcept nogil:

@@ -31,7 +31,8 @@ cdef class Handlers:
     cdef Writer reply
     cdef public int64_t now_ms
     cdef public int protocol
-    cdef public bint out_of_memory      # the next handler finds no memory
+    cdef public bint out_of_memory      # handlers find no memory
+    cdef public uint64_t allocations    # but for so many allocations each
     cdef readonly uint64_t hits
     cdef readonly uint64_t misses
 
@@ -80,7 +81,7 @@ cdef class Handlers:
         shards_lock(self.keyspace, &shards, exclusive)
         writer_room(&self.reply, 65536)            # the reply itself shall not be what fails
         if self.out_of_memory:
-            memory_fail_after(0)
+            memory_fail_after(self.allocations)
         row.handler(&call)
         memory_fail_never()
         shards_unlock(self.keyspace, &shards, exclusive)

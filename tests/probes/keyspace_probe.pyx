@@ -13,10 +13,11 @@ from kvcy.engine.eviction import POLICIES
 from kvcy.engine.expiry cimport expire_lag_ms_max, keyspace_expire
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
-    Access, keyspace_copy, keyspace_delete, keyspace_entry_bytes, keyspace_expire_at, keyspace_get, keyspace_idle_s,
-    keyspace_peek, keyspace_put, keyspace_rename, keyspace_settle, keyspace_splice)
+    Access, keyspace_delete, keyspace_entry_bytes, keyspace_expire_at, keyspace_get, keyspace_idle_s,
+    keyspace_peek, keyspace_put, keyspace_settle, keyspace_splice)
 from kvcy.engine.ordered cimport EDGE_HIGHEST, EDGE_LOWEST
 from kvcy.engine.ranging cimport KeyRange, range_ready_all, range_walk
+from kvcy.engine.rename cimport keyspace_copy, keyspace_rename
 from kvcy.engine.shards cimport (
     Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_memory_bytes, keyspace_new, keyspace_prefetch_entry,
     keyspace_prefetch_slot, keyspace_used_bytes, shards_add, shards_add_all, shards_clear, shards_lock, shards_try_lock,

@@ -22,8 +22,9 @@ from kvcy.engine.entry cimport Entry, entry_value
 from kvcy.engine.expiry cimport keyspace_expire
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
-    Access, keyspace_delete, keyspace_get, keyspace_peek, keyspace_put, keyspace_rename, keyspace_settle,
+    Access, keyspace_delete, keyspace_get, keyspace_peek, keyspace_put, keyspace_settle,
     keyspace_splice)
+from kvcy.engine.rename cimport keyspace_rename
 from kvcy.engine.shards cimport (
     Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_new, keyspace_prefetch_entry,
     keyspace_prefetch_slot, shard_lock, shard_unlock, shards_add, shards_add_all, shards_clear, shards_lock,
