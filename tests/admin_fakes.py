@@ -30,6 +30,7 @@ class FakeNative:
     slow: list[SlowCommand] = field(default_factory=list)
     series: list[LatencySamples] = field(default_factory=list)
     entries: dict[tuple[int, bytes], str] = field(default_factory=dict)
+    timed: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     resets: int = 0
 
     def totals(self) -> dict[str, int]:
@@ -43,6 +44,9 @@ class FakeNative:
 
     def errors(self) -> dict[str, int]:
         return {"ERR": 3, "WRONGTYPE": 1}
+
+    def histograms(self) -> dict[str, list[tuple[int, int]]]:
+        return self.timed
 
     def reset_statistics(self) -> None:
         self.resets += 1

@@ -89,7 +89,19 @@ def test_latency() -> None:
     assert isinstance(doctor, Verbatim) and "command: 2 samples, mean 25 ms, worst 90 ms, last 0s ago." in doctor.text
     assert admin("latency|reset", "nosuch") == 0
     assert admin("latency|reset") == 1
+
+
+def test_latency_histogram() -> None:
+    admin = Admin()
     assert admin("latency|histogram") == {}
+    admin.native.timed = {"get": [(900, 5), (1100, 2), (70_000, 1)], "config|get": [(200_000, 3)], "set": [(1, 1)]}
+    assert admin("latency|histogram") == {
+        "get": {"calls": 8, "histogram_usec": {1: 5, 2: 7, 132: 8}},
+        "config|get": {"calls": 3, "histogram_usec": {264: 3}},
+        "set": {"calls": 1, "histogram_usec": {1: 1}},
+    }
+    chosen = admin("latency|histogram", "CONFIG", "Set", "nosuch")
+    assert isinstance(chosen, dict) and list(chosen) == ["config|get", "set"]
 
 
 def test_role() -> None:

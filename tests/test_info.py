@@ -70,6 +70,16 @@ def test_commandstats() -> None:
     }
 
 
+def test_latencystats() -> None:
+    admin = Admin()
+    admin.native.timed = {"get": [(1007, 98), (12_031, 1), (500_000, 1)]}
+    assert fields(admin, "latencystats") == {"latency_percentiles_usec_get": "p50=1.007,p99=12.031,p99.9=500.000"}
+    admin("config|set", "latency-tracking-info-percentiles", "100 0.5 99.95")
+    assert fields(admin, "latencystats") == {"latency_percentiles_usec_get": "p100=500.000,p0.5=1.007,p99.95=500.000"}
+    admin("config|set", "latency-tracking", "no")
+    assert fields(admin, "latencystats") == {}
+
+
 def test_errorstats() -> None:
     assert fields(Admin(), "errorstats") == {"errorstat_ERR": "count=3", "errorstat_WRONGTYPE": "count=1"}
 

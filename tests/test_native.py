@@ -34,6 +34,28 @@ def test_uses_count_commands() -> None:
         assert (used["set"], used["get"]) == (1, 2)
 
 
+def test_histograms_hold_what_was_timed() -> None:
+    with Store() as store:
+        native = Native(store)
+        assert native.histograms() == {}
+        for _ in range(33):
+            store.execute("get", "a")                     # one in 16 is timed
+        store.execute("mget", "a", "b")
+        found = native.histograms()
+        assert {name: sum(count for _, count in buckets) for name, buckets in found.items()} == {"get": 3, "mget": 1}
+        for buckets in found.values():
+            times = [time_ns for time_ns, _ in buckets]
+            assert times == sorted(set(times)) and times[0] > 0 and times[-1] < 1 << 30
+        native.reset_statistics()
+        assert native.histograms() == {}
+        native.service.slow_us = 0                        # every call is timed
+        for _ in range(10):
+            store.execute("get", "a")
+        native.service.latency_tracking = False
+        store.execute("get", "a")
+        assert sum(count for _, count in native.histograms()["get"]) == 10
+
+
 def test_errors_are_counted_by_code() -> None:
     with Store() as store:
         native = Native(store)

@@ -4,17 +4,18 @@
 Commands with one key are so short that reading a clock for each would be felt. One call in 16 of such a row (SAMPLED)
 is timed, and the first, with the cycle counter; all others always are, Python's from parking to answer. The slow log
 therefore sees every slow command of the second kind and a sixteenth of the first, unless its threshold is below
-a millisecond: then everything is timed (executor.pyx decides).
+a millisecond: then everything is timed (executor.pyx decides). What is timed is noted in the row's histogram.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from kvcy.commands.cycles cimport cycles
 from kvcy.commands.errorcodes cimport error_count
+from kvcy.commands.histogram cimport histogram_note
 from kvcy.commands.service cimport service_latency_note, service_slow_note
 from kvcy.commands.types cimport (
     CLOCK_SHIFT, FAST, LATENCY_COMMAND, LATENCY_FAST_COMMAND, SECRET, SKIP_SLOWLOG, Call, RowStats, Service,
 )
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.platform cimport load_relaxed_i64, load_relaxed_u64, unlikely
+from kvcy.engine.platform cimport load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely
 
 
 cdef void note_slow(Call* call, uint64_t spent_ns) noexcept nogil:
@@ -41,6 +42,8 @@ cdef void account_time(Call* call, uint64_t start) noexcept nogil:
     cdef int64_t slow_us = load_relaxed_i64(&service.slow_us)
     stats.timed += 1
     stats.nanoseconds += spent_ns
+    if load_relaxed_u32(&service.latency_tracking):
+        histogram_note(stats, spent_ns)
     if unlikely(slow_us >= 0 and spent_ns >= <uint64_t> slow_us * 1000) and call.row.flags & SKIP_SLOWLOG == 0:
         note_slow(call, spent_ns)
     if unlikely(threshold_ms != 0 and spent_ns >= threshold_ms * 1000000):

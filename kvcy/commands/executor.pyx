@@ -20,6 +20,7 @@ from kvcy.commands.admission cimport admission_authenticated, admission_check, a
 from kvcy.commands.batch cimport batch_parse, batch_prefetch, batch_prepare
 from kvcy.commands.call cimport reply_out_of_memory
 from kvcy.commands.cycles cimport cycles
+from kvcy.commands.histogram cimport histograms_free
 from kvcy.commands.locking cimport command_keys, command_run_locked
 from kvcy.commands.registry cimport row_table
 from kvcy.commands.service cimport service_add_executor, service_remove_executor
@@ -78,6 +79,7 @@ cdef void executor_release(Executor* executor) noexcept nogil:
     """Frees what an executor owns, and itself."""
     writer_close(&executor.reply)
     arguments_close(&executor.arguments)
+    histograms_free(executor.stats, executor.rows.count)
     free(executor.stats)
     ops_free(&executor.group)
     free(executor.batch)

@@ -14,11 +14,13 @@ from kvcy.commands.call cimport deferred_free, deferred_new
 from kvcy.commands.clients cimport clients_init
 from kvcy.commands.cycles cimport cycles
 from kvcy.commands.errorcodes cimport error_counts_add
+from kvcy.commands.histogram cimport (
+    histogram_add, histogram_merge, histogram_ns, histogram_of, histograms_free)
 from kvcy.commands.registry cimport row_at, row_count
 from kvcy.commands.slowlog cimport service_slow_entry, service_slow_reset, service_slow_resize
 from kvcy.commands.types cimport (
-    CLOCK_SHIFT, LATENCY_EVENTS, LATENCY_SAMPLES_MAX, ErrorCounts, Executor, LatencySeries, RowStats, Service,
-    SlowEntry,
+    CLOCK_SHIFT, HISTOGRAM_BUCKETS, LATENCY_EVENTS, LATENCY_SAMPLES_MAX, ErrorCounts, Executor, Histogram,
+    LatencySeries, RowStats, Service, SlowEntry,
 )
 from kvcy.engine.clock cimport monotonic_ns
 from kvcy.engine.platform cimport (
@@ -55,6 +57,7 @@ cdef Service* service_new() noexcept nogil:
     clients_init(&service.clients)
     service.bulk_bytes_max = BULK_BYTES_MAX_DEFAULT
     service.slow_us = SLOW_US_DEFAULT
+    service.latency_tracking = True
     service.tick_ns = measure_tick()
     service.stats = <RowStats*> calloc(row_count() + 1, sizeof(RowStats))
     if service.stats == NULL or not service_slow_resize(service, SLOW_ENTRIES_DEFAULT):
@@ -68,6 +71,7 @@ cdef void service_free(Service* service) noexcept nogil:
     free(service.slow_entries)
     free(service.latency)
     free(service.password)
+    histograms_free(service.stats, row_count())
     free(service.stats)
     free(service)
 
@@ -134,6 +138,7 @@ cdef void service_remove_executor(Service* service, Executor* executor) noexcept
         place[0] = executor.next
     for number in range(row_count()):
         add_stats(&service.stats[number], &executor.stats[number])
+        histogram_merge(&service.stats[number], &executor.stats[number], False)
     service.commands += executor.commands
     service.errors += executor.errors
     error_counts_add(&service.error_counts, &executor.error_counts, False)
@@ -147,6 +152,18 @@ cdef void service_row_stats(Service* service, uint32_t number, RowStats* total) 
     executor = service.executors
     while executor != NULL:
         add_stats(total, &executor.stats[number])
+        executor = executor.next
+    rwlock_write_done(&service.lock)
+
+
+cdef void service_row_histogram(Service* service, uint32_t number, Histogram* total) noexcept nogil:
+    cdef Executor* executor
+    memset(total, 0, sizeof(Histogram))
+    rwlock_write(&service.lock)
+    histogram_add(total, histogram_of(&service.stats[number]), False)
+    executor = service.executors
+    while executor != NULL:
+        histogram_add(total, histogram_of(&executor.stats[number]), False)
         executor = executor.next
     rwlock_write_done(&service.lock)
 
@@ -170,6 +187,7 @@ cdef void service_reset_stats(Service* service) noexcept nogil:
     cdef RowStats* own
     cdef uint32_t number
     rwlock_write(&service.lock)
+    histograms_free(service.stats, row_count())
     memset(service.stats, 0, row_count() * sizeof(RowStats))
     service.commands = 0
     service.errors = 0
@@ -183,6 +201,7 @@ cdef void service_reset_stats(Service* service) noexcept nogil:
             own.nanoseconds -= load_relaxed_u64(&executor.stats[number].nanoseconds)
             own.rejected -= load_relaxed_u64(&executor.stats[number].rejected)
             own.failed -= load_relaxed_u64(&executor.stats[number].failed)
+            histogram_merge(own, &executor.stats[number], True)
         service.commands -= load_relaxed_u64(&executor.commands)
         service.errors -= load_relaxed_u64(&executor.errors)
         error_counts_add(&service.error_counts, &executor.error_counts, True)
@@ -256,6 +275,14 @@ cdef class ServiceHandle:
         store_relaxed_u64(&self.service.latency_threshold_ms, value)
 
     @property
+    def latency_tracking(self) -> bool:
+        return load_relaxed_u32(&self.service.latency_tracking) != 0
+
+    @latency_tracking.setter
+    def latency_tracking(self, value: bool) -> None:
+        store_relaxed_u32(&self.service.latency_tracking, value)
+
+    @property
     def clients(self) -> int:
         return self.service.clients.count
 
@@ -311,6 +338,20 @@ cdef class ServiceHandle:
             if total.calls or total.rejected:
                 spent = total.nanoseconds * total.calls // total.timed // 1000 if total.timed else 0
                 found[row_at(number).name.decode()] = (total.calls, spent, total.rejected, total.failed)
+        return found
+
+    def histograms(self) -> dict[str, list[tuple[int, int]]]:
+        """Of each command that was timed, while that is noted: (the largest ns of a bucket, calls in it), rising."""
+        cdef Histogram total
+        cdef uint32_t number, bucket
+        cdef dict found = {}
+        for number in range(row_count()):
+            with nogil:
+                service_row_histogram(self.service, number, &total)
+            buckets = [(histogram_ns(bucket), total.counts[bucket])
+                       for bucket in range(HISTOGRAM_BUCKETS) if total.counts[bucket]]
+            if buckets:
+                found[row_at(number).name.decode()] = buckets
         return found
 
     def reset_stats(self) -> None:

@@ -81,12 +81,19 @@ cdef struct RowTable:
     const Row* rows
     uint32_t count                     # all rows, subcommands included: numbers are below it
 
+cdef enum:
+    HISTOGRAM_BUCKETS = 832                 # up to 2 ** 30 ns: histogram.pxd
+
+cdef struct Histogram:                      # of the time that timed calls took
+    uint64_t counts[832]
+
 cdef struct RowStats:                       # per row, per executor; summed by service_row_stats
     uint64_t calls
     uint64_t timed                          # calls that were timed: single-key commands are sampled
     uint64_t nanoseconds                    # of the timed calls
     uint64_t rejected
     uint64_t failed
+    Histogram* histogram                    # atomic; owned; NULL until a call was noted in it
 
 cdef enum:
     ERROR_CODES_MAX = 32
@@ -311,6 +318,7 @@ cdef struct Service:
     uint32_t slow_newest
     uint64_t slow_next_id
     uint64_t latency_threshold_ms  # latency-monitor-threshold (atomic); 0: off
+    uint32_t latency_tracking      # latency-tracking (atomic): timed calls are noted in histograms
     LatencySeries* latency         # [LATENCY_EVENTS], NULL until first needed
     Executor* executors
     RowStats* stats                # of executors that are gone

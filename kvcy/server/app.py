@@ -143,6 +143,7 @@ def follow(config: Config, native: Native, log: Log) -> None:
         service.slow_us = options.slowlog_log_slower_than
         service.slow_capacity = min(options.slowlog_max_len, SLOWLOG_ENTRIES_MAX)
         service.latency_threshold_ms = options.latency_monitor_threshold
+        service.latency_tracking = options.latency_tracking
         native.set_memory_max(
             options.maxmemory, POLICIES.index(options.maxmemory_policy), options.maxmemory_eviction_tenacity,
             options.lfu_log_factor, options.lfu_decay_time,
@@ -165,8 +166,9 @@ def follow(config: Config, native: Native, log: Log) -> None:
 
     config.on_change(
         ["requirepass", "proto-max-bulk-len", "slowlog-log-slower-than", "slowlog-max-len",
-         "latency-monitor-threshold", "maxmemory", "maxmemory-policy", "maxmemory-eviction-tenacity", "lfu-log-factor",
-         "lfu-decay-time", "ordered-index", "loglevel"], shared,
+         "latency-monitor-threshold", "latency-tracking", "maxmemory", "maxmemory-policy",
+         "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time", "ordered-index",
+         "loglevel"], shared,
     )  # fmt: skip
     config.on_change("maxclients", clients)
     config.on_change("dir", directory)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from kvcy.commands.rows import Row
 from kvcy.server.data import Data
+from kvcy.server.histograms import Histogram
 from kvcy.server.logs import Log
 from kvcy.server.options import Config
 
@@ -62,6 +63,9 @@ class Native(Protocol):
 
     def errors(self) -> dict[str, int]:
         """Error replies by code."""
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        """How long the commands' calls took that were timed."""
 
     def reset_statistics(self) -> None: ...
 

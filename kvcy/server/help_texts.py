@@ -31,7 +31,7 @@ HELP: dict[str, tuple[tuple[str, str], ...]] = {
         ("HISTORY <event>", "Returns the samples of an event: time in seconds and latency in milliseconds."),
         ("LATEST", "Returns, of each event, its newest sample and its worst latency."),
         ("RESET [<event> ...]", "Forgets the samples of these events, or of all."),
-        ("HISTOGRAM [<command> ...]", "Returns how the durations of commands are distributed; nothing is kept yet."),
+        ("HISTOGRAM [<command> ...]", "Returns how the durations of commands are distributed."),
         ("HELP", "Shows this list."),
     ),
     "slowlog": (

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from kvcy.server.context import Context, ServerState, resident_bytes
+from kvcy.server.histograms import percentile_text, percentile_us
 from kvcy.server.replies import Reply, Verbatim
 from kvcy.version import REDIS_VERSION, VERSION
 
@@ -233,6 +234,17 @@ def commandstats(state: ServerState) -> Iterable[Field]:
         yield f"cmdstat_{use.name}", f"{value},rejected_calls={use.rejected},failed_calls={use.failed}"
 
 
+def latencystats(state: ServerState) -> Iterable[Field]:
+    options = state.config.options
+    if not options.latency_tracking:
+        return
+    for name, histogram in state.native.histograms().items():
+        yield f"latency_percentiles_usec_{name}", ",".join(
+            f"p{percentile_text(percentile)}={percentile_us(histogram, percentile):.3f}"
+            for percentile in options.latency_tracking_info_percentiles
+        )
+
+
 def errorstats(state: ServerState) -> Iterable[Field]:
     return [(f"errorstat_{code}", f"count={count}") for code, count in sorted(state.native.errors().items())]
 
@@ -262,7 +274,7 @@ SECTIONS: dict[str, Callable[[ServerState], Iterable[Field]]] = {
     "Modules": nothing,
     "Commandstats": commandstats,
     "Errorstats": errorstats,
-    "Latencystats": nothing,
+    "Latencystats": latencystats,
     "Cluster": cluster,
     "Keyspace": keyspace,
 }

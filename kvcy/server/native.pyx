@@ -112,6 +112,9 @@ cdef class Native:
     def errors(self) -> dict[str, int]:
         return self.service.error_stats()
 
+    def histograms(self) -> dict[str, list[tuple[int, int]]]:
+        return self.service.histograms()
+
     def reset_statistics(self) -> None:
         cdef Keyspace* keyspace = self.store.keyspace
         self.service.reset_stats()

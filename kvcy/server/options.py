@@ -26,6 +26,7 @@ from kvcy.server.values import (
     OneOf,
     OutputLimits,
     OutputLimitsKind,
+    Percentiles,
     SavePoint,
     SavePoints,
     Text,
@@ -103,6 +104,8 @@ class Options:
     slowlog_log_slower_than: int = option(Integer(-1, INT64_MAX), 10000)
     slowlog_max_len: int = option(Integer(0, INT64_MAX), 128)
     latency_monitor_threshold: int = option(Integer(0, INT64_MAX), 0)
+    latency_tracking: bool = option(YesNo(), True)
+    latency_tracking_info_percentiles: tuple[float, ...] = option(Percentiles(), (50.0, 99.0, 99.9))
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ NOT_YET = NOT_YET_SAFEGUARDS | _names("""
     cluster-announce-port cluster-announce-tls-port cluster-config-file cluster-enabled cluster-link-sendbuf-limit
     cluster-migration-barrier cluster-node-timeout cluster-port cluster-preferred-endpoint-type
     cluster-replica-no-failover cluster-replica-validity-factor cluster-require-full-coverage
-    latency-tracking latency-tracking-info-percentiles notify-keyspace-events tracking-table-max-keys
+    notify-keyspace-events tracking-table-max-keys
     busy-reply-threshold enable-module-command loadmodule
     bind-source-addr oom-score-adj oom-score-adj-values shutdown-on-sigint shutdown-on-sigterm
     socket-mark-id syslog-enabled syslog-facility syslog-ident

@@ -57,7 +57,7 @@ class Close:
 
 Reply: TypeAlias = (
     "bool | int | float | str | bytes | Simple | Error | Verbatim | Set | Encoded | Close"
-    " | Sequence[Reply] | Mapping[str, Reply] | Mapping[bytes, Reply] | None"
+    " | Sequence[Reply] | Mapping[str, Reply] | Mapping[bytes, Reply] | Mapping[int, Reply] | None"
 )
 
 OK = Simple("OK")

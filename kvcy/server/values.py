@@ -215,6 +215,27 @@ class SavePoints(Kind[tuple[SavePoint, ...]]):
         return [self.format(value) or '""']
 
 
+class Percentiles(Kind[tuple[float, ...]]):
+    """Any number of percentages; an empty word stands for none."""
+
+    several = True
+
+    def parse(self, words: Sequence[str], old: tuple[float, ...]) -> tuple[float, ...]:
+        try:
+            values = tuple(float(word) for part in words for word in part.split())
+        except ValueError:
+            raise ValueError("Invalid latency-tracking-info-percentiles parameters") from None
+        if not all(0.0 <= value <= 100.0 for value in values):
+            raise ValueError("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
+        return values
+
+    def format(self, value: tuple[float, ...]) -> str:
+        return " ".join(f"{one:g}" for one in value)
+
+    def lines(self, value: tuple[float, ...]) -> list[str]:
+        return [self.format(value) or '""']
+
+
 class OutputLimit(NamedTuple):
     """When a client that does not read its replies is closed: at once above `hard_bytes`, or when it was above
     `soft_bytes` for `soft_seconds`; 0 is no limit."""

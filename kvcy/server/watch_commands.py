@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kvcy.server.config_command import text_of
 from kvcy.server.context import Context, LatencySamples
+from kvcy.server.histograms import calls, steps_us
 from kvcy.server.replies import OK, Error, Reply, Verbatim
 
 SLOWLOG_COUNT = 10
@@ -58,9 +59,12 @@ async def latency_reset(context: Context, args: Sequence[bytes]) -> Reply:
 
 
 async def latency_histogram(context: Context, args: Sequence[bytes]) -> Reply:
-    """No histograms are kept: as Redis answers with latency-tracking off."""
-    empty: dict[str, Reply] = {}
-    return empty
+    wanted = {text_of(arg) for arg in args}
+    return {
+        name: {"calls": calls(histogram), "histogram_usec": steps_us(histogram)}
+        for name, histogram in context.server.native.histograms().items()
+        if not wanted or wanted & {name, name.partition("|")[0]}
+    }
 
 
 async def latency_graph(context: Context, args: Sequence[bytes]) -> Reply:

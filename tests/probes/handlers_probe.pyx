@@ -8,7 +8,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from kvcy.commands.call cimport WRITE, Call, Row, reply_wrong_arity
+from kvcy.commands.histogram cimport histogram_note, histogram_ns, histograms_free
 from kvcy.commands.registry cimport row_lookup
+from kvcy.commands.types cimport HISTOGRAM_BUCKETS, RowStats
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.hash cimport HashKey
@@ -142,3 +144,21 @@ cdef class Handlers:
         if entry == NULL:
             raise KeyError(name)
         entry.meta = (entry.meta & ~(<uint32_t> 15 << 24)) | type << 24
+
+
+def histogram_bucket(uint64_t spent_ns) -> tuple[int, int]:
+    """The bucket a time is counted in, and the largest time that belongs there."""
+    cdef RowStats stats
+    cdef uint32_t bucket
+    memset(&stats, 0, sizeof(RowStats))
+    histogram_note(&stats, spent_ns)
+    if stats.histogram == NULL:
+        raise MemoryError
+    counts = [stats.histogram.counts[bucket] for bucket in range(HISTOGRAM_BUCKETS)]
+    histograms_free(&stats, 1)
+    assert sum(counts) == 1
+    return counts.index(1), histogram_ns(counts.index(1))
+
+
+def histogram_upper_ns(uint32_t bucket) -> int:
+    return histogram_ns(bucket)
