@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
 
-from kvcy.engine.directory import segment_name, snapshot_name
+from kvcy.engine.directory import Manifest, segment_name, snapshot_name
+
+NOWHERE = 2**64 - 1            # a position that no log reaches
+NEVER = 2**63 - 1              # a time in ms that does not come
 
 
 class Found(Enum):
@@ -76,7 +79,7 @@ class LogFacts:
 
     def place(self, path: str) -> str:
         """Where it ends, and why, for a message."""
-        return f"{path}/{segment_name(self.segment)}, offset {self.offset}, log position {self.end}: {self.reason}"
+        return place(path, self.segment, self.offset, self.end, self.reason)
 
 
 @dataclass
@@ -103,6 +106,23 @@ class Examination:
     def found(self) -> Found:
         """Damaged, if anything is; else how the log ends."""
         return Found.DAMAGED if self.faults else self.log.found
+
+
+def place(path: str, segment: int, offset: int, position: int, reason: str) -> str:
+    """A place in the log and what is there, for a message. The offset is that in the segment's file."""
+    return f"{path}/{segment_name(segment)}, offset {offset}, log position {position}: {reason}"
+
+
+def misfit(history: bytes, shards: int, begin_position: int, manifest: Manifest, position: int) -> tuple[str, int]:
+    """Why a sound snapshot is not the one at `position` of the manifest's directory, and the offset in its file where
+    it says so; "" and 0 when it is."""
+    if history != manifest.history:
+        return "it is of another directory: its history is not the manifest's", 32
+    if shards != manifest.shards:
+        return "it has another number of shards than the manifest says", 48
+    if begin_position != position:
+        return "its name is not that of the position in it", 16
+    return "", 0
 
 
 def utc(time_ms: int) -> str:

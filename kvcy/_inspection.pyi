@@ -1,8 +1,7 @@
+from collections.abc import Callable
+
 from kvcy._facts import LogFacts, SnapshotFacts
 from kvcy.engine.directory import Directory, Manifest
-
-NOWHERE: int
-NEVER: int
 
 class SnapshotReading:
     def __init__(self, directory: Directory, manifest: Manifest, position: int) -> None: ...
@@ -32,6 +31,14 @@ class LogReading:
     def facts(self) -> LogFacts: ...
     def close(self) -> None: ...
 
+def read_log(
+    directory: Directory,
+    manifest: Manifest,
+    position: int,
+    until_position: int = ...,
+    until_ms: int = ...,
+    reach: Callable[[int, int], None] | None = ...,
+) -> LogFacts: ...
 def write_segment_header(directory: Directory, manifest: Manifest, number: int) -> None: ...
 def make_segment(directory: Directory, manifest: Manifest, number: int) -> None: ...
 def erase_segment(directory: Directory, manifest: Manifest, number: int, offset: int) -> None: ...

@@ -10,6 +10,7 @@ from libc.string cimport memset
 
 from kvcy.engine.entry cimport TYPE_STRING
 from kvcy.engine.files cimport file_close, file_size, file_sync, file_write_zeros
+from kvcy.engine.log_format cimport place_in_file
 from kvcy.engine.log_reader cimport (
     LOG_DAMAGED, LOG_FAILED, LOG_RECORD, LOG_TORN, LogReader, reader_close, reader_next, reader_open)
 from kvcy.engine.log_segment cimport segment_make, segment_open, segment_write_header
@@ -21,12 +22,11 @@ from kvcy.engine.snapshot_load cimport (
 
 import os
 
+from kvcy._facts import NEVER, NOWHERE, Found, LogFacts, SnapshotFacts, misfit
 from kvcy.engine.directory import segment_name, snapshot_name
 from kvcy.errors import DirectoryError
 
-NOWHERE = 2**64 - 1
-NEVER = 2**63 - 1
-from kvcy._facts import Found, LogFacts, SnapshotFacts
+STEP_BYTES = 4 << 20         # read at a time, without the GIL
 
 
 cdef class SnapshotReading:
@@ -103,15 +103,9 @@ cdef class SnapshotReading:
             facts.fault = snapshot.error_reason.decode()
             facts.offset = snapshot.error_offset
             facts.unknown = snapshot.error == SNAPSHOT_UNKNOWN
-        elif history != self.manifest.history:
-            facts.fault = "it is of another directory: its history is not the manifest's"
-            facts.offset = 32
-        elif snapshot.header.shards != self.manifest.shards:
-            facts.fault = "it has another number of shards than the manifest says"
-            facts.offset = 48
-        elif snapshot.header.begin_position != self.position:
-            facts.fault = "its name is not that of the position in it"
-            facts.offset = 16
+        else:
+            facts.fault, facts.offset = misfit(history, snapshot.header.shards, snapshot.header.begin_position,
+                                               self.manifest, self.position)
         return facts
 
     def close(self) -> None:
@@ -216,7 +210,7 @@ cdef class LogReading:
         if self.unknown != NULL:
             facts.found, facts.unknown, facts.reason = Found.DAMAGED, True, self.unknown.decode()
             facts.segment = self.end // reader.segment_bytes
-            facts.offset = 4096 + self.end % reader.segment_bytes
+            facts.offset = place_in_file(self.end, reader.segment_bytes)
             return facts
         if self.beyond:
             facts.beyond = True
@@ -230,7 +224,7 @@ cdef class LogReading:
         if reader.verdict.found == LOG_DAMAGED:
             facts.found = Found.DAMAGED
             facts.header = reader.header_reason != NULL
-            facts.unknown = facts.header and "another version" in facts.reason
+            facts.unknown = reader.header_unknown
         return facts
 
     def close(self) -> None:
@@ -238,6 +232,25 @@ cdef class LogReading:
         if self.reader != NULL:
             reader_close(self.reader)
         self.reader = NULL
+
+
+def read_log(directory, manifest, position, until_position=NOWHERE, until_ms=NEVER, reach=None) -> LogFacts:
+    """Reads the log to its end, or as far as LogReading's arguments say.
+
+    Args:
+        reach: is called on the way with how many bytes have been read, and how many there may be; None: nobody is.
+
+    Raises:
+        DirectoryError: it could not be read.
+    """
+    reading = LogReading(directory, manifest, position, until_position, until_ms)
+    try:
+        while reading.step(STEP_BYTES):
+            if reach is not None:
+                reach(reading.position - position, reading.limit - position)
+        return reading.facts()
+    finally:
+        reading.close()
 
 
 # --- mending

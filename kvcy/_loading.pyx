@@ -22,11 +22,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from kvcy.engine.directory import segment_name, snapshot_name
+from kvcy._facts import NOWHERE, misfit, place
+from kvcy.engine.directory import snapshot_name
 from kvcy.errors import DamagedError, DirectoryError
 
 NO_MEMORY = "no memory to replay the log"
-NOWHERE = 2**64 - 1
 
 
 class LoadStopped(Exception):
@@ -127,6 +127,7 @@ cdef class Loader:
         try:
             loaded = self.open_snapshot(&snapshot, file)
             if loaded:
+                self.refuse_misfit(&snapshot, base)
                 self.snapshot_bytes = snapshot.file_bytes
                 self.loading = &snapshot
                 with ThreadPoolExecutor(self.threads) as pool:
@@ -166,6 +167,15 @@ cdef class Loader:
         with nogil:
             opened = snapshot_open(snapshot, file)
         return opened
+
+    cdef int refuse_misfit(self, SnapshotFile* snapshot, object position) except -1:
+        cdef bytes history = snapshot.header.history[:16]
+        fault, offset = misfit(history, snapshot.header.shards, snapshot.header.begin_position, self.manifest, position)
+        if fault:
+            raise DamagedError(
+                f"{self.path}/{snapshot_name(position)} does not belong here: {fault} (offset {offset}). Put the right "
+                f"files back from a copy, or see what can be saved: kvcy repair {self.path}")
+        return 0
 
     cdef int refuse_snapshot(self, SnapshotFile* snapshot, str name) except -1:
         if snapshot.error < 0:
@@ -256,8 +266,8 @@ cdef class Loader:
         return done, self.snapshot_bytes + self.log_bytes
 
     cdef int judge(self, LogReader* reader, object report) except -1:
-        where = (f"{self.path}/{segment_name(reader.verdict.segment)}, offset {reader.verdict.offset}, "
-                 f"log position {reader.verdict.position}: {reader.verdict.reason.decode()}")
+        where = place(self.path, reader.verdict.segment, reader.verdict.offset, reader.verdict.position,
+                      reader.verdict.reason.decode())
         if reader.verdict.found == LOG_FAILED:
             raise DirectoryError(f"the log could not be read: {os.strerror(reader.verdict.error)} ({where})")
         if reader.verdict.found == LOG_DAMAGED:

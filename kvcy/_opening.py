@@ -13,8 +13,8 @@ from kvcy._core import Store
 from kvcy._loading import Loader, LoadReport
 from kvcy._persistence import Persistence
 from kvcy._switching import settle
-from kvcy.engine.directory import Directory, Manifest, holds_data
-from kvcy.errors import DirectoryError, KvcyError
+from kvcy.engine.directory import Directory, Manifest, holds_data, refusing
+from kvcy.errors import KvcyError
 
 
 def open_data(
@@ -58,18 +58,16 @@ def claim_data(
         return store, Persistence(store, None, drawn)
     directory = Directory(path)
     try:
-        before = settle(directory)
-        found = directory.read_manifest()
-        manifest = Manifest.drawn(shards) if found is None else found
-        if found is None:
-            directory.write_manifest(manifest)
+        with refusing(f"the directory {directory.path} cannot be used"):
+            before = settle(directory)
+            found = directory.read_manifest()
+            manifest = Manifest.drawn(shards) if found is None else found
+            if found is None:
+                directory.write_manifest(manifest)
         store = Store(shards=manifest.shards, database=database, hash_key=manifest.hash_key)
         persistence = Persistence(store, directory, manifest)
         persistence.before = before
         return store, persistence
-    except OSError as error:
-        directory.close()
-        raise DirectoryError(f"the directory {directory.path} cannot be used: {error.strerror or error}") from error
     except BaseException:
         directory.close()
         raise
@@ -92,15 +90,13 @@ def load_data(
     """
     if persistence.directory is None:
         return LoadReport()
-    try:
+    with refusing(f"the directory {persistence.path} cannot be used"):
         report = persistence.load(began)
-        report.before = persistence.before
-        if policy is None:
-            persistence.snapshots.end = report.position
-        else:
-            persistence.open_log(report, policy)
-    except OSError as error:
-        raise DirectoryError(f"the directory {persistence.path} cannot be used: {error.strerror or error}") from error
+    report.before = persistence.before
+    if policy is None:
+        persistence.snapshots.end = report.position
+    else:
+        persistence.open_log(report, policy)
     return report
 
 

@@ -8,7 +8,7 @@
       snapshots          makes them (_saving.pyx)
       close()            all is durable, or an exception says why not
 """
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 from libc.string cimport memcpy, memset
 
 from kvcy._core cimport Store
@@ -121,10 +121,6 @@ cdef class Persistence:
         cdef LogPolicy number = POLICIES[policy]
         if self.log != NULL:
             log_set_policy(self.log, number)
-
-    def wait(self, uint64_t position) -> bool:
-        """Blocks until the log is durable up to `position`; false: it never will be."""
-        return self.snapshots.wait(position)
 
     def save(self) -> str:
         """Writes a snapshot, beside everything else: see Snapshots.save."""

@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from kvcy._core import Store
-from kvcy._facts import Found, LogFacts, SnapshotFacts, utc
-from kvcy._inspection import NEVER, NOWHERE, LogReading, SnapshotReading
+from kvcy._facts import NEVER, NOWHERE, Found, LogFacts, SnapshotFacts, utc
+from kvcy._inspection import SnapshotReading, read_log
 from kvcy._loading import Loader
 from kvcy._switching import settle, switch_to
-from kvcy.engine.directory import Directory, Manifest, holds_data
+from kvcy.engine.directory import Directory, Manifest, holds_data, refusing
 from kvcy.errors import DamagedError, DirectoryError
 
-STEP_BYTES = 4 << 20
 EPOCH = datetime.fromtimestamp(0, timezone.utc)
 _SECONDS = re.compile(r"@([0-9]{1,11})(?:\.([0-9]{1,3}))?")
 
@@ -73,9 +72,6 @@ class Point:
             ) from None
 
 
-ALL = Point("")
-
-
 @dataclass(frozen=True)
 class Way:
     """What leads to a point.
@@ -89,7 +85,9 @@ class Way:
     log: LogFacts
 
 
-def restore(path: str, point: Point, tell: Callable[[str], None]) -> None:
+def restore(
+    path: str, point: Point, tell: Callable[[str], None], began: Callable[[Loader], None] | None = None
+) -> None:
     """Restores the directory; what it held stays in it, aside. It can be killed at any moment: either nothing has
     happened, or the next start of a server finishes it.
 
@@ -97,6 +95,7 @@ def restore(path: str, point: Point, tell: Callable[[str], None]) -> None:
         path: of the directory.
         point: where its history is to end.
         tell: takes a line about what has been done.
+        began: is called with what loads before it does: it tells how far it is.
 
     Raises:
         NotReachable: the point does not lie in the kept history.
@@ -105,18 +104,15 @@ def restore(path: str, point: Point, tell: Callable[[str], None]) -> None:
     """
     if not holds_data(path):
         raise DirectoryError(f"{path} holds no data that could be restored to {point.text}")
-    with Directory(path) as directory:
-        try:
-            if before := settle(directory):
-                tell(f"A restore that was interrupted has been completed; the files from before are in {before}")
-            restore_in(directory, point, tell)
-        except OSError as error:
-            raise DirectoryError(
-                f"{directory.path} could not be restored to {point.text}: {error.strerror or error}"
-            ) from error
+    with Directory(path) as directory, refusing(f"{directory.path} could not be restored to {point.text}"):
+        if before := settle(directory):
+            tell(f"A restore that was interrupted has been completed; the files from before are in {before}")
+        restore_in(directory, point, tell, began)
 
 
-def restore_in(directory: Directory, point: Point, tell: Callable[[str], None]) -> None:
+def restore_in(
+    directory: Directory, point: Point, tell: Callable[[str], None], began: Callable[[Loader], None] | None
+) -> None:
     """The same in a directory that is open and settled."""
     manifest = directory.read_manifest()
     assert manifest is not None  # there is data
@@ -124,7 +120,10 @@ def restore_in(directory: Directory, point: Point, tell: Callable[[str], None]) 
     end = way.log.end
     store = Store(shards=manifest.shards, hash_key=manifest.hash_key)
     try:
-        Loader(store, directory, manifest).load(-1 if way.base is None else way.base.position, end)
+        loader = Loader(store, directory, manifest)
+        if began is not None:
+            began(loader)
+        loader.load(-1 if way.base is None else way.base.position, end)
         before = switch_to(directory, store, manifest, end)
     finally:
         store.close()
@@ -144,7 +143,7 @@ def find_way(directory: Directory, manifest: Manifest, point: Point) -> Way:
     for base in bases:
         if base is not None and (base.greatest > point.position or base.created_ms > point.time_ms):
             continue
-        log = read_log(directory, manifest, 0 if base is None else base.position, point)
+        log = read_log(directory, manifest, 0 if base is None else base.position, point.position, point.time_ms)
         if base is None or log.end >= base.greatest:
             break
     else:
@@ -204,17 +203,6 @@ def look_at(directory: Directory, manifest: Manifest, position: int) -> Snapshot
     """What the index of a snapshot says."""
     reading = SnapshotReading(directory, manifest, position)
     try:
-        return reading.facts()
-    finally:
-        reading.close()
-
-
-def read_log(directory: Directory, manifest: Manifest, start: int, point: Point = ALL) -> LogFacts:
-    """The log from the position `start` to its end, or up to the point."""
-    reading = LogReading(directory, manifest, start, point.position, point.time_ms)
-    try:
-        while reading.step(STEP_BYTES):
-            pass
         return reading.facts()
     finally:
         reading.close()

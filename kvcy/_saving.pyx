@@ -3,8 +3,8 @@
 
     with a log       blocks are copied beside everything else; replay brings them to one moment (engine/snapshot.pxd)
     without one      nothing would do that: the image is of one moment. Every shard is locked, shared, until the file is
-                     written, as Redis blocks in SAVE: reading goes on, changes wait. This breaks the rule that who
-                     holds a shard's lock does nothing slow; it waits for the disk alone, so nothing can lock up.
+                     written, as Redis blocks in SAVE: reading goes on, changes wait (engine/rwlock.pxd has the
+                     exception). It waits for the disk alone, so nothing can lock up.
 
     by a child       the image is of the moment of the fork, with a log or without (engine/fork.pxd)
 
@@ -30,13 +30,20 @@ import os
 import signal
 from contextlib import suppress
 
-from kvcy.engine.directory import NEW_SUFFIX, Directory, snapshot_name
+from kvcy.engine.directory import NEW_SUFFIX, Directory, refusing, snapshot_name
 from kvcy.errors import DirectoryError, KvcyError, LogError, SaveStopped
 
 SYNC_BYTES = 16 << 20        # written between two syncs, so that none takes long
 UNNAMED = "snapshot" + NEW_SUFFIX
 
 can_fork = fork_possible()
+
+
+cdef SnapshotWriter* writer_new() except NULL:
+    cdef SnapshotWriter* writer = snapshot_writer_new()
+    if writer == NULL:
+        raise MemoryError("no memory for a snapshot")
+    return writer
 
 
 cdef class Snapshots:
@@ -65,13 +72,11 @@ cdef class Snapshots:
             return
         directory = Directory(path)
         try:
-            if directory.read_manifest() is not None:
-                raise DirectoryError(
-                    f"{directory.path} holds data that this process has not read; start on it, or choose another 'dir'")
-            directory.write_manifest(self.manifest)
-        except OSError as error:
-            directory.close()
-            raise DirectoryError(f"{directory.path} cannot be used: {error.strerror}") from error
+            with refusing(f"{directory.path} cannot be used"):
+                if directory.read_manifest() is not None:
+                    raise DirectoryError(f"{directory.path} holds data that this process has not read; start on it, or "
+                                         "choose another 'dir'")
+                directory.write_manifest(self.manifest)
         except BaseException:
             directory.close()
             raise
@@ -89,36 +94,29 @@ cdef class Snapshots:
             DirectoryError: the file could not be written.
             MemoryError: no memory for the writer.
         """
-        cdef SnapshotWriter* writer = snapshot_writer_new()
+        cdef SnapshotWriter* writer = writer_new()
         cdef SnapshotPlan plan
         cdef int file, result
-        if writer == NULL:
-            raise MemoryError("no memory for a snapshot")
         self.plan_for(&plan)
         plan.quiet = self.log == NULL
         new = snapshot_name(plan.begin_position) + NEW_SUFFIX
         path = os.path.join(self.directory.path, new)
-        system = self.directory.system
         try:
-            file = system.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600, self.directory.file)
-            try:
-                with nogil:
-                    result = self.write(writer, &plan, file)
-                if result == 0:
-                    system.sync(file)
-            finally:
-                system.close(file)
-            if result == -errno.ECANCELED:
-                raise SaveStopped("the snapshot was given up")
-            if result:
-                raise DirectoryError(f"{path} could not be written: {os.strerror(-result)}")
-            return self.publish(&plan, new)
-        except (KvcyError, OSError) as error:
+            with refusing(f"{path} could not be written"):
+                with self.directory.writing(new) as file:
+                    with nogil:
+                        result = self.write(writer, &plan, file)
+                    if result == 0:
+                        self.directory.system.sync(file)
+                if result == -errno.ECANCELED:
+                    raise SaveStopped("the snapshot was given up")
+                if result:
+                    raise OSError(-result, os.strerror(-result))
+                return self.publish(&plan, new)
+        except KvcyError:
             with suppress(OSError):
                 self.directory.remove(new)
-            if isinstance(error, KvcyError):
-                raise
-            raise DirectoryError(f"{path} could not be written: {error.strerror}") from error
+            raise
         finally:
             snapshot_writer_free(writer)
 
@@ -144,25 +142,18 @@ cdef class Snapshots:
             MemoryError: no memory for the writer.
         """
         cdef ForkedSnapshot forked = ForkedSnapshot.__new__(ForkedSnapshot)
-        cdef SnapshotWriter* writer = snapshot_writer_new()
+        cdef SnapshotWriter* writer = writer_new()
         cdef int file, result
-        if writer == NULL:
-            raise MemoryError("no memory for a snapshot")
         self.plan_for(&forked.plan)
         forked.plan.quiet = True
         forked.new = UNNAMED
         forked.received = b""
         forked.snapshots = self
-        system = self.directory.system
         try:
-            file = system.open(UNNAMED, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600, self.directory.file)
-            try:
-                with nogil:
-                    result = snapshot_fork(&forked.save, writer, self.store.keyspace, file, &forked.plan, self.log)
-            finally:
-                system.close(file)
-        except OSError as error:
-            raise DirectoryError(f"{self.directory.path}/{UNNAMED} could not be made: {error.strerror}") from error
+            with refusing(f"{self.directory.path}/{UNNAMED} could not be made"):
+                with self.directory.writing(UNNAMED) as file:
+                    with nogil:
+                        result = snapshot_fork(&forked.save, writer, self.store.keyspace, file, &forked.plan, self.log)
         finally:
             snapshot_writer_free(writer)
         if result < 0:
@@ -289,10 +280,8 @@ cdef class ForkedSnapshot:
         if self.result.error:
             raise DirectoryError(f"{path} could not be written: {os.strerror(-self.result.error)}")
         self.snapshots.progress = self.save.progress[0]
-        try:
+        with refusing(f"{path} could not be named"):
             return self.snapshots.publish(&self.plan, self.new)
-        except OSError as error:
-            raise DirectoryError(f"{path} could not be named: {error.strerror}") from error
 
     def kill(self) -> None:
         """Ends the child. read() will soon answer true."""

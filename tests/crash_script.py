@@ -208,7 +208,7 @@ def tried_until_there_is_room(persistence: Persistence, do: Callable[..., object
 
 
 def waited(persistence: Persistence) -> bool:
-    return persistence.wait(persistence.positions()[0])
+    return persistence.snapshots.wait(persistence.positions()[0])
 
 
 def close(persistence: Persistence, happens: Callable[..., None]) -> None:

@@ -94,7 +94,8 @@ def test_manifests_that_are_whole_but_impossible() -> None:
         (b"shards 64", b"shards 63", "63 shards"),
         (b"shards 64", b"shards 2048", "2048 shards"),
         (b"shards 64\n", b"", "as a manifest must be"),
-        (b"segment-bytes 67108864", b"segment-bytes 9", "segments of 9 bytes"),
+        (b"segment-bytes 67108864", b"segment-bytes 0", "segments of 0 bytes"),
+        (b"segment-bytes 67108864", b"segment-bytes 67108863", "no multiple of 4096"),
     ):
         with pytest.raises(ManifestError, match=reason):
             Manifest.decode(sealed(body.replace(old, new)))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import kvcy_server
 import pytest
-from data_directories import HEADER, SEGMENT_BYTES, files, fill, flip, run, save
+from data_directories import HEADER, SEGMENT_BYTES, content, files, fill, flip, run, save
 
 from kvcy.engine.directory import segment_name
+from kvcy.errors import DamagedError
 
 
 def test_a_whole_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,6 +99,8 @@ def test_a_snapshot_of_another_directory(tmp_path: Path, capsys: pytest.CaptureF
     status, text = run(capsys, "check", tmp_path / "data")
     assert status == 2
     assert "its history is not the manifest's" in text
+    with pytest.raises(DamagedError, match=f"{name} does not belong here: .* history"):
+        content(tmp_path / "data")
 
 
 def test_damage_that_no_server_meets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

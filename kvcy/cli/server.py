@@ -17,6 +17,7 @@ from kvcy.errors import KvcyError, LogError
 from kvcy.server.app import Told, serve
 from kvcy.server.config_file import ConfigError, Loaded, load, read_arguments, read_file, read_stream
 from kvcy.server.listeners import StartError
+from kvcy.server.loading import LoadWatch
 from kvcy.server.logs import Log
 from kvcy.server.options import Config, Options
 from kvcy.server.process import Launcher, allow_clients, background, notify_systemd, pid_file
@@ -151,8 +152,9 @@ def recover(path: str, point: Point, log: Log) -> None:
         StartError: it was not, and why.
     """
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    watch = LoadWatch(log)
     try:
-        restore(path, point, log.notice)
+        trio.run(watch.run, lambda: restore(path, point, log.notice, watch.began))
     except (KvcyError, MemoryError) as error:
         raise StartError(str(error) or f"no memory to restore to {point.text}") from error
     finally:

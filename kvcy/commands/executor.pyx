@@ -262,7 +262,8 @@ cdef void end_with_error(Call* call, ParseResult result) noexcept nogil:
     write_error_part(call.reply, text, size)
 
 
-cdef inline void begin_feed(Executor* executor, Session* session) noexcept nogil:
+cdef inline void parser_limits(Executor* executor, Session* session) noexcept nogil:
+    """What the parser may take of this session: a command may have changed it."""
     session.parser.bulk_bytes_max = load_relaxed_u64(&executor.service.bulk_bytes_max)
     session.parser.authenticated = admission_authenticated(session, executor.service)
 
@@ -290,7 +291,7 @@ cdef size_t feed_on(Call* call, const char* data, size_t size, size_t offset, Pa
     cdef const Prepared* batch = executor.batch + executor.ahead_count
     cdef uint32_t count
     while result == PARSE_COMMAND and session.state == SESSION_OPEN and executor.budget != 0:
-        begin_feed(executor, session)
+        parser_limits(executor, session)
         count = batch_parse(executor, session, data, size, &offset, min(executor.budget, <uint32_t> BATCH_MAX),
                             &result)
         if count >= PREFETCH_MIN:
@@ -324,7 +325,7 @@ cdef void executor_parse_ahead(Executor* executor, Session* session, const char*
                                Ahead* ahead) noexcept nogil:
     ahead.offset = 0
     ahead.first = executor.ahead_count
-    begin_feed(executor, session)
+    parser_limits(executor, session)
     ahead.count = batch_parse(executor, session, data, size, &ahead.offset,
                               BATCH_MAX, &ahead.result)
     executor.ahead_count += ahead.count

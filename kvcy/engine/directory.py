@@ -9,7 +9,8 @@ import errno
 import fcntl
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from kvcy.errors import DirectoryError, DirectoryInUseError, ManifestError
@@ -18,7 +19,7 @@ LOCK_NAME = "kvcy.lock"
 MANIFEST_NAME = "kvcy.manifest"
 NEW_SUFFIX = ".new"
 SEGMENT_BYTES = 64 << 20
-SEGMENT_BYTES_MIN = 4096
+SEGMENT_BYTES_UNIT = 4096
 SHARDS_MAX = 1024
 MANIFEST_BYTES_MAX = 4096
 
@@ -71,6 +72,15 @@ def holds_data(path: str | os.PathLike[str]) -> bool:
     except OSError:
         return False
     return any(is_data(name) or is_switch(name) for name in names)
+
+
+@contextmanager
+def refusing(text: str) -> Iterator[None]:
+    """Makes a DirectoryError of an OSError that the block raises: the text, and the system's words for it."""
+    try:
+        yield
+    except OSError as error:
+        raise DirectoryError(f"{text}: {error.strerror or error}") from error
 
 
 class System:
@@ -151,8 +161,11 @@ class Manifest:
         shards, segment_bytes = int(found["shards"]), int(found["segment_bytes"])
         if not 0 < shards <= SHARDS_MAX or shards & (shards - 1):
             raise ManifestError(f"{path} is damaged: {shards} shards are impossible")
-        if segment_bytes < SEGMENT_BYTES_MIN:
-            raise ManifestError(f"{path} is damaged: segments of {segment_bytes} bytes are impossible")
+        if segment_bytes == 0 or segment_bytes % SEGMENT_BYTES_UNIT:
+            raise ManifestError(
+                f"{path} is damaged: segments of {segment_bytes} bytes are impossible: it is no multiple of "
+                f"{SEGMENT_BYTES_UNIT}"
+            )
         return cls(bytes.fromhex(found["history"]), bytes.fromhex(found["hash_key"]), shards, segment_bytes)
 
 
@@ -237,13 +250,19 @@ class Directory:
 
     def replace(self, name: str, data: bytes) -> None:
         """Give the file `name` this content, wholly or not at all, and lasting when it returns."""
-        file = self.system.open(name + NEW_SUFFIX, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600, self.file)
-        try:
+        with self.writing(name + NEW_SUFFIX) as file:
             self._write_all(file, data)
             self.system.sync(file)
+        self.publish(name)
+
+    @contextmanager
+    def writing(self, new: str) -> Iterator[int]:
+        """The descriptor of the file `new`, made or emptied, for the length of the block."""
+        file = self.system.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600, self.file)
+        try:
+            yield file
         finally:
             self.system.close(file)
-        self.publish(name)
 
     def publish(self, name: str, new: str = "") -> None:
         """Give the complete and synced file `new` (none: `name`.new) its name, and make that last."""

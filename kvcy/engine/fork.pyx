@@ -6,6 +6,7 @@ its parent handles their usual effect, and lets them in again.
 """
 from libc.stdint cimport uint64_t
 
+from kvcy.engine.clock cimport monotonic_ns
 from kvcy.engine.files cimport file_sync
 from kvcy.engine.log cimport Log, log_appended
 from kvcy.engine.shards cimport Keyspace, ShardSet, shards_add_all, shards_clear, shards_lock, shards_unlock
@@ -25,7 +26,6 @@ cdef extern from *:
     #include <sys/mman.h>
     #include <sys/resource.h>
     #include <sys/types.h>
-    #include <time.h>
     #include <unistd.h>
     #ifdef __linux__
     #include <sys/prctl.h>
@@ -48,12 +48,6 @@ cdef extern from *:
 
     /* A range without any descriptor: closes none, but for ENOSYS. */
     static int kvcy_fork_possible(void) { return kvcy_close_range(~0u, ~0u) == 0; }
-
-    static uint64_t kvcy_fork_clock_us(void) {
-        struct timespec time;
-        clock_gettime(CLOCK_MONOTONIC, &time);
-        return (uint64_t) time.tv_sec * 1000000u + (uint64_t) time.tv_nsec / 1000u;
-    }
 
     static int kvcy_fork_pipe(int* ends) {
         if (pipe(ends) != 0)
@@ -125,7 +119,6 @@ cdef extern from *:
     }
     """
     bint kvcy_fork_possible() nogil
-    uint64_t kvcy_fork_clock_us() nogil
     int kvcy_fork_pipe(int* ends) nogil
     void* kvcy_fork_share(size_t size) nogil
     int kvcy_fork() nogil
@@ -178,7 +171,7 @@ cdef int snapshot_fork(ForkedSave* save, SnapshotWriter* writer, Keyspace* keysp
         return -ENOMEM
     shards_clear(&all_shards)
     shards_add_all(&all_shards, keyspace)
-    began_us = kvcy_fork_clock_us()
+    began_us = monotonic_ns() // 1000
     shards_lock(keyspace, &all_shards, False)
     if log != NULL:
         plan.begin_position = log_appended(log)
@@ -187,7 +180,7 @@ cdef int snapshot_fork(ForkedSave* save, SnapshotWriter* writer, Keyspace* keysp
         kvcy_fork_settle(parent, file, ends[1], FORK_NICE)
         child_run(writer, keyspace, file, plan, save.progress, ends[1])
     shards_unlock(keyspace, &all_shards, False)
-    save.pause_us = kvcy_fork_clock_us() - began_us
+    save.pause_us = monotonic_ns() // 1000 - began_us
     close(ends[1])
     if save.pid < 0:
         snapshot_fork_close(save)

@@ -47,6 +47,7 @@ cdef struct LogReader:
     bint gap                    # behind which there are others
     bint shortened              # a file was shorter than a segment: zeros were read in its place
     const char* header_reason   # what is wrong with a segment's header, if anything
+    bint header_unknown         # nothing but that it is of another version
     int directory               # borrowed
     int file                    # the one being read, or -1
     int error

@@ -13,7 +13,7 @@ which few words do: finding them is as fast as memory. What the file system know
 the holes at the ends of the last segments, which are allocated ahead of their use, are asked for before anything is
 read, since what has been read, or read ahead, no longer counts as a hole.
 """
-from libc.errno cimport EINVAL, ENOMEM, ENXIO
+from libc.errno cimport EINVAL, ENOMEM, ENXIO, EPROTONOSUPPORT
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
@@ -46,7 +46,8 @@ cdef bint open_file(LogReader* reader, uint64_t number) noexcept nogil:
     file = segment_open(
         reader.directory, number, reader.segment_bytes, reader.history, False, &reader.header_reason)
     reader.file = file if file >= 0 else -1
-    if file < 0 and not (file == -EINVAL and reader.header_reason != NULL):
+    reader.header_unknown = file == -EPROTONOSUPPORT
+    if file < 0 and (reader.header_reason == NULL or file not in (-EINVAL, -EPROTONOSUPPORT)):
         reader.error = -file
     if file >= 0 and file_size(file) < <int64_t> (SEGMENT_HEADER_BYTES + reader.segment_bytes):
         reader.shortened = True

@@ -18,7 +18,8 @@ cdef void segment_name(char* name, uint64_t number, bint new) noexcept nogil
 # may be tried again.
 cdef int segment_make(
     int directory, uint64_t number, uint64_t segment_bytes, const unsigned char* history) noexcept nogil
-# Opens a segment; its descriptor. -EINVAL: it is none, of another history or of another size; `reason` then says what.
+# Opens a segment; its descriptor. -EINVAL: it is none, of another history or of another size; -EPROTONOSUPPORT: of
+# another version of the format. `reason` then says what.
 cdef int segment_open(
     int directory, uint64_t number, uint64_t segment_bytes, const unsigned char* history, bint writable,
     const char** reason) noexcept nogil

@@ -4,7 +4,7 @@
 A segment is written as `log-N.new`, synced, named, and the directory is synced: what has the name is whole. When the
 last of these fails, nobody knows whether the name is there, so that a full disk at that point is told as EIO.
 """
-from libc.errno cimport EDQUOT, EINVAL, EIO, ENOMEM, ENOSPC
+from libc.errno cimport EDQUOT, EINVAL, EIO, ENOMEM, ENOSPC, EPROTONOSUPPORT
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport qsort
@@ -132,6 +132,13 @@ cdef int segment_make(
     return file
 
 
+cdef bint other_version(const char* data) noexcept nogil:
+    """Whether these SEGMENT_HEADER_BYTES begin a segment of another version of the format."""
+    cdef SegmentHeader header
+    memcpy(&header, data, sizeof(SegmentHeader))
+    return memcmp(header.magic, b"KVCYLOG1", 8) == 0 and header.version != SEGMENT_VERSION
+
+
 cdef const char* header_fault(
         const char* data, uint64_t number, uint64_t segment_bytes, const unsigned char* history) noexcept nogil:
     """What is wrong with the SEGMENT_HEADER_BYTES at `data`, or NULL."""
@@ -140,7 +147,7 @@ cdef const char* header_fault(
     memcpy(&header, data, sizeof(SegmentHeader))
     if memcmp(header.magic, b"KVCYLOG1", 8) != 0:
         return "not a log segment"
-    if header.version != SEGMENT_VERSION:
+    if other_version(data):
         return "a segment of another version of the format"
     if header.crc != crc32c(0, &header.number, HEADER_GUARDED):
         return "the segment's header does not match its checksum"
@@ -171,9 +178,11 @@ cdef int segment_open(
     got = file_read_at(file, data, SEGMENT_HEADER_BYTES, 0)
     if got >= 0:
         reason[0] = header_fault(data, number, segment_bytes, history)
-    if got < 0 or reason[0] != NULL:
+    if got >= 0 and reason[0] != NULL:
+        got = -EPROTONOSUPPORT if other_version(data) else -EINVAL
+    if got < 0:
         file_close(file)
-        return <int> got if got < 0 else -EINVAL
+        return <int> got
     return file
 
 
@@ -247,33 +256,27 @@ cdef int segment_remove(int directory, uint64_t number) noexcept nogil:
     return file_unlink(directory, name)
 
 
-cdef int segments_remove_before(int directory, uint64_t segment_bytes, uint64_t position) noexcept nogil:
+cdef int segments_remove(int directory, uint64_t first, uint64_t end, bint newest_first) noexcept nogil:
+    """Removes the segments with numbers from `first` up to `end`."""
     cdef SegmentList found
     cdef uint64_t removed = 0
+    cdef uint64_t number
     cdef size_t i
     cdef int answer = segments_find(directory, &found)
     if answer < 0:
         return answer
     for i in range(found.count):
-        if answer < 0 or found.numbers[i] >= position // segment_bytes:
-            break
-        answer = segment_remove(directory, found.numbers[i])
-        removed += 1
+        number = found.numbers[found.count - 1 - i if newest_first else i]
+        if answer == 0 and first <= number < end:
+            answer = segment_remove(directory, number)
+            removed += 1
     segments_free(&found)
     return directory_sync(directory) if answer == 0 and removed > 0 else answer
+
+
+cdef int segments_remove_before(int directory, uint64_t segment_bytes, uint64_t position) noexcept nogil:
+    return segments_remove(directory, 0, position // segment_bytes, False)
 
 
 cdef int segments_remove_from(int directory, uint64_t first) noexcept nogil:
-    cdef SegmentList found
-    cdef uint64_t removed = 0
-    cdef size_t i
-    cdef int answer = segments_find(directory, &found)
-    if answer < 0:
-        return answer
-    for i in range(found.count):
-        if answer < 0 or found.numbers[found.count - 1 - i] < first:
-            break
-        answer = segment_remove(directory, found.numbers[found.count - 1 - i])
-        removed += 1
-    segments_free(&found)
-    return directory_sync(directory) if answer == 0 and removed > 0 else answer
+    return segments_remove(directory, first, <uint64_t> -1, True)

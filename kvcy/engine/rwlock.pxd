@@ -4,7 +4,9 @@
 THE RULE OF ENGINE LOCKS (cited elsewhere):
   * A thread takes shard locks in rising shard index and never takes one below or equal to one it holds.
   * A thread that holds a shard lock takes no other lock but the leaf locks (page pool, garbage list), calls
-    nothing that may block, and never waits for the GIL.
+    nothing that may block, and never waits for the GIL. One exception: a snapshot made in the process without a log
+    (snapshot.pxd) writes its file under the shared locks of all shards, so that the file is the state of one moment:
+    readers go on, writers wait until it is written.
   * A thread that holds the GIL may try a shard lock (`rwlock_try_*`) but not wait for one.
 Ordering: taking is an acquire, releasing a release, so all that was done under the lock is seen by the next holder.
 Fairness: a waiting writer stops new readers from entering; a writer that leaves lets those readers in first.

@@ -9,12 +9,10 @@ from __future__ import annotations
 from typing import TextIO
 
 from kvcy._facts import Examination, Found, LogFacts, SnapshotFacts, utc
-from kvcy._inspection import LogReading, SnapshotReading
+from kvcy._inspection import SnapshotReading, read_log
 from kvcy.engine.directory import Directory, Manifest, segment_name
 from kvcy.tools.directories import opened
 from kvcy.tools.progress import bar, run_aside
-
-STEP_BYTES = 4 << 20
 
 
 def examine(directory: Directory, manifest: Manifest) -> Examination:
@@ -29,10 +27,10 @@ def examine(directory: Directory, manifest: Manifest) -> Examination:
     whole = [one for one in snapshots if not one.fault]
     needed = whole[0].position if whole else 0
     oldest = 0 if segments and segments[0] == 0 else min((one.position for one in whole), default=0)
-    log = read_log(directory, manifest, oldest)
+    log = read_whole_log(directory, manifest, oldest)
     earlier = None
     if log.end < needed:
-        log, earlier = read_log(directory, manifest, needed), log
+        log, earlier = read_whole_log(directory, manifest, needed), log
     found = Examination(snapshots, log, earlier, segments)
     judge(directory.path, found)
     return found
@@ -69,16 +67,10 @@ def read_snapshot(directory: Directory, manifest: Manifest, position: int) -> Sn
         reading.close()
 
 
-def read_log(directory: Directory, manifest: Manifest, position: int) -> LogFacts:
+def read_whole_log(directory: Directory, manifest: Manifest, position: int) -> LogFacts:
     """Reads the log from a position to where it ends."""
-    reading = LogReading(directory, manifest, position)
-    try:
-        with bar(reading.limit - position, "log") as reach:
-            while reading.step(STEP_BYTES):
-                reach(reading.position - position)
-        return reading.facts()
-    finally:
-        reading.close()
+    with bar(None, "log") as reach:
+        return read_log(directory, manifest, position, reach=reach)
 
 
 # --- the report

@@ -9,14 +9,15 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import BinaryIO
 
 from kvcy._core import Store
-from kvcy._loading import Loader
+from kvcy._loading import Loader, LoadReport
 from kvcy.tools.directories import opened
 from kvcy.tools.dumping import Dumper
 from kvcy.tools.filling import count_keys
-from kvcy.tools.progress import bar
+from kvcy.tools.progress import bar, load_shown
 
 FORMATS = ("lines", "resp")
 PART_SUFFIX = ".part"
@@ -37,11 +38,16 @@ def dump(path: str, form: str, output: str | None) -> int:
     """
     with opened(path) as (directory, manifest):
         store = Store(shards=manifest.shards, hash_key=manifest.hash_key)
-        report = Loader(store, directory, manifest).load()
+        report = load_shown(partial(load, Loader(store, directory, manifest)))
         if report.torn:
             print(f"kvcy: the log ends in a torn tail, which is not in the dump: {report.torn}", file=sys.stderr)
         with writing(output) as file, bar(count_keys(store), "dump", " keys") as reach:
             return write(store, form, file, reach)
+
+
+def load(loader: Loader, began: Callable[[Loader], None]) -> LoadReport:
+    began(loader)
+    return loader.load()
 
 
 def write(store: Store, form: str, file: BinaryIO, reach: Callable[[int], None]) -> int:

@@ -30,7 +30,7 @@ from kvcy.engine.directory import (
 from kvcy.errors import DirectoryError, DumpError
 from kvcy.tools.directories import open_directory
 from kvcy.tools.filling import Filler, count_keys
-from kvcy.tools.progress import bar
+from kvcy.tools.progress import bar, load_shown
 from kvcy.tools.rdb import read_rdb
 from kvcy.tools.source import Source
 from kvcy.tools.texts import LINES_BEGIN, read_commands, read_lines
@@ -126,7 +126,7 @@ def import_into(directory: Directory, source: Source, reader: Reader, options: I
     manifest = found or Manifest.drawn(SHARDS)
     store = Store(shards=manifest.shards, hash_key=manifest.hash_key)
     persistence = Persistence(store, directory, manifest)
-    report = persistence.load() if found else LoadReport()
+    report = load_shown(persistence.load) if found else LoadReport()
     if (report.records or report.snapshot) and not options.merge:
         raise DirectoryError(f"{directory.path} holds data already: {ADVICE}")
     before = count_keys(store)
