@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import kvcy_server
 import pytest
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
-from kvcy_server import Server
 
 from kvcy.server.histograms import calls, percentile_text, percentile_us, steps_us
 from probes import handlers_probe
@@ -41,8 +39,8 @@ def test_percentiles_and_steps() -> None:
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-def test_clients_get_histograms(tmp_path: Path, protocol: int) -> None:
-    with Server(tmp_path) as server, redis.Redis(port=server.port, protocol=protocol) as client:
+def test_clients_get_histograms(protocol: int) -> None:
+    with kvcy_server.running() as server, redis.Redis(port=server.port, protocol=protocol) as client:
         client.mset({"a": "1", "b": "2"})
         found = client.execute_command("LATENCY", "HISTOGRAM", "mset")
         if protocol == 3:

@@ -349,7 +349,7 @@ cdef class ServiceHandle:
             with nogil:
                 service_row_histogram(self.service, number, &total)
             buckets = [(histogram_ns(bucket), total.counts[bucket])
-                       for bucket in range(HISTOGRAM_BUCKETS) if total.counts[bucket]]
+                       for bucket in range(<uint32_t> HISTOGRAM_BUCKETS) if total.counts[bucket]]
             if buckets:
                 found[row_at(number).name.decode()] = buckets
         return found

@@ -154,7 +154,7 @@ def histogram_bucket(uint64_t spent_ns) -> tuple[int, int]:
     histogram_note(&stats, spent_ns)
     if stats.histogram == NULL:
         raise MemoryError
-    counts = [stats.histogram.counts[bucket] for bucket in range(HISTOGRAM_BUCKETS)]
+    counts = [stats.histogram.counts[bucket] for bucket in range(<uint32_t> HISTOGRAM_BUCKETS)]
     histograms_free(&stats, 1)
     assert sum(counts) == 1
     return counts.index(1), histogram_ns(counts.index(1))
