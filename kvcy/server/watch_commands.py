@@ -60,11 +60,12 @@ async def latency_reset(context: Context, args: Sequence[bytes]) -> Reply:
 
 async def latency_histogram(context: Context, args: Sequence[bytes]) -> Reply:
     wanted = {text_of(arg) for arg in args}
-    return {
-        name: {"calls": calls(histogram), "histogram_usec": steps_us(histogram)}
-        for name, histogram in context.server.native.histograms().items()
-        if not wanted or wanted & {name, name.partition("|")[0]}
-    }
+    found: dict[str, Reply] = {}
+    for name, histogram in context.server.native.histograms().items():
+        if not wanted or wanted & {name, name.partition("|")[0]}:
+            row: dict[str, Reply] = {"calls": calls(histogram), "histogram_usec": steps_us(histogram)}
+            found[name] = row
+    return found
 
 
 async def latency_graph(context: Context, args: Sequence[bytes]) -> Reply:
