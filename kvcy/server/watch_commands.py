@@ -59,7 +59,7 @@ async def latency_reset(context: Context, args: Sequence[bytes]) -> Reply:
 
 
 async def latency_histogram(context: Context, args: Sequence[bytes]) -> Reply:
-    wanted = {text_of(arg) for arg in args}
+    wanted = {text_of(arg).lower() for arg in args}
     found: dict[str, Reply] = {}
     for name, histogram in context.server.native.histograms().items():
         if not wanted or wanted & {name, name.partition("|")[0]}:
