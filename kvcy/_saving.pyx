@@ -96,7 +96,8 @@ cdef class Snapshots:
         """
         cdef SnapshotWriter* writer = writer_new()
         cdef SnapshotPlan plan
-        cdef int file, result
+        cdef int file
+        cdef int result = 0
         self.plan_for(&plan)
         plan.quiet = self.log == NULL
         new = snapshot_name(plan.begin_position) + NEW_SUFFIX
@@ -143,7 +144,8 @@ cdef class Snapshots:
         """
         cdef ForkedSnapshot forked = ForkedSnapshot.__new__(ForkedSnapshot)
         cdef SnapshotWriter* writer = writer_new()
-        cdef int file, result
+        cdef int file
+        cdef int result = 0
         self.plan_for(&forked.plan)
         forked.plan.quiet = True
         forked.new = UNNAMED
