@@ -57,8 +57,9 @@ def settle(client: redis.Redis, size_bytes: int = LIMIT) -> None:
         assert time.monotonic() < deadline
 
 
-@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu",
-                                    "volatile-random", "volatile-ttl"])  # fmt: skip
+@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random", "allkeys-sieve", "allkeys-s3fifo",
+                                    "allkeys-tinylfu", "volatile-lru", "volatile-lfu", "volatile-random",
+                                    "volatile-ttl"])  # fmt: skip
 def test_memory_stays_at_the_limit(client: redis.Redis, policy: str) -> None:
     limit(client, policy)
     write(client, "a", 10 * LIMIT // len(VALUE), ttl_s=1000)
@@ -67,7 +68,7 @@ def test_memory_stays_at_the_limit(client: redis.Redis, policy: str) -> None:
     assert client.info("stats")["evicted_keys"] == 10 * LIMIT // len(VALUE) - client.dbsize()
 
 
-@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu"])
+@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-sieve", "allkeys-s3fifo", "allkeys-tinylfu"])
 def test_hot_keys_survive(client: redis.Redis, policy: str) -> None:
     limit(client, policy)
     write(client, "hot", 100)
@@ -128,6 +129,23 @@ def test_a_lower_limit_is_reached_without_any_command(client: redis.Redis) -> No
     assert client.info("stats")["evicted_keys"] == 20_000 - client.dbsize()
 
 
+def test_a_policy_with_queues_takes_over_what_was_loaded() -> None:
+    """A snapshot's keys come in before anybody evicts."""
+    with kvcy_server.running("--appendonly", "yes", "--save", "") as server:
+        with redis.Redis(port=server.port) as client:
+            directory = client.config_get("dir")["dir"]
+            write(client, "a", LIMIT // len(VALUE) // 2)
+            client.save()
+        server.stop()
+        options = ("--appendonly", "yes", "--dir", directory, "--maxmemory-policy", "allkeys-s3fifo")
+        with kvcy_server.running(*options) as again, redis.Redis(port=again.port) as client:
+            assert client.dbsize() == LIMIT // len(VALUE) // 2
+            client.config_set("maxmemory", LIMIT // 4)
+            settle(client, LIMIT // 4)
+            write(client, "b", LIMIT // len(VALUE))
+            assert used(client) < LIMIT // 4 + 100_000
+
+
 def test_object_freq_and_idletime_follow_the_policy(client: redis.Redis) -> None:
     client.set("a", "b")
     with pytest.raises(redis.ResponseError, match="An LFU maxmemory policy is not selected, access frequency not"):
@@ -139,6 +157,13 @@ def test_object_freq_and_idletime_follow_the_policy(client: redis.Redis) -> None
     assert client.object("freq", "none") is None
     with pytest.raises(redis.ResponseError, match="An LFU maxmemory policy is selected, idle time not tracked"):
         client.object("idletime", "c")
+    client.config_set("maxmemory-policy", "allkeys-sieve")
+    with pytest.raises(redis.ResponseError, match="The selected maxmemory policy does not track idle time"):
+        client.object("idletime", "c")
+    with pytest.raises(redis.ResponseError, match="An LFU maxmemory policy is not selected, access frequency not"):
+        client.object("freq", "c")
+    client.config_set("maxmemory-policy", "noeviction")
+    assert client.object("idletime", "c") == 0
 
 
 def test_evictions_are_logged() -> None:

@@ -12,7 +12,7 @@ from kvcy.commands.registry cimport bind
 from kvcy.commands.rows import Row
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport ENTRY_EDITED, Entry, entry_flags, entry_value
-from kvcy.engine.eviction cimport eviction_counts_accesses, eviction_frequency
+from kvcy.engine.eviction cimport eviction_counts_accesses, eviction_frequency, eviction_notes_ticks
 from kvcy.engine.keyspace cimport keyspace_entry_bytes, keyspace_idle_s, keyspace_peek
 from kvcy.engine.shards cimport DATABASES_MAX, keyspace_used_bytes
 from kvcy.engine.whole cimport keyspace_count
@@ -109,6 +109,8 @@ cdef void object_idletime_command(Call* call) noexcept nogil:
             call.reply,
             "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between "
             "policies at runtime LRU and LFU data will take some time to adjust.")
+    elif not eviction_notes_ticks(call.access.keyspace):
+        write_error(call.reply, "ERR The selected maxmemory policy does not track idle time.")
     else:
         write_int(call.reply, keyspace_idle_s(&call.access, entry))
 

@@ -182,8 +182,16 @@ cdef class Native:
         """maxmemory, 0 is no limit, and what is done about it; `policy` is a place in eviction.POLICIES."""
         cdef Keyspace* keyspace = self.store.keyspace
         cdef uint32_t before = load_relaxed_u32(&keyspace.eviction.policy)
-        eviction_configure(keyspace, policy, tenacity, lfu_log_factor, lfu_decay_minutes)
+        cdef uint32_t number = policy
+        cdef uint32_t steps = tenacity
+        cdef uint32_t factor = lfu_log_factor
+        cdef uint32_t minutes = lfu_decay_minutes
+        cdef bint done
+        with nogil:
+            done = eviction_configure(keyspace, number, steps, factor, minutes)
+        if not done:
+            raise MemoryError
         store_relaxed_u64(&keyspace.memory_bytes_max, size_bytes)
-        if policy != before and not load_acquire_u32(&self.service.service.loading):
+        if number != before and not load_acquire_u32(&self.service.service.loading):
             with nogil:
                 eviction_adopt(keyspace, now_ms())

@@ -8,7 +8,7 @@ from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport ENTRY_EDITED, Entry, entry_expire_ms, entry_flags, entry_key, entry_value
 from kvcy.engine.eviction cimport (
     EVICTION_DONE, EVICTION_NOTHING, EvictionResult, eviction_adopt, eviction_configure, eviction_frequency,
-    eviction_run)
+    eviction_run, eviction_step)
 from kvcy.engine.eviction import POLICIES
 from kvcy.engine.expiry cimport expire_lag_ms_max, keyspace_expire
 from kvcy.engine.hash cimport HashKey
@@ -207,7 +207,11 @@ cdef class Keys:
 
     def evict(self):
         """One key."""
-        return self.evict_to(self.used() - 1)
+        before = self.dirty()
+        while self.dirty() == before:
+            if not eviction_step(self.keyspace, self.now_ms):
+                return "nothing"
+        return "done"
 
     def evicted(self):
         return self.keyspace.evicted_keys

@@ -1,0 +1,43 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Policies: see policy.pxd."""
+from libc.string cimport memset
+
+from kvcy.engine.arena cimport arena_at
+from kvcy.engine.block cimport Bytes
+from kvcy.engine.entry cimport entry_key
+from kvcy.engine.keyspace cimport Access, keyspace_delete
+from kvcy.engine.partition cimport LIST_VOLATILE
+from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_relaxed_u64
+from kvcy.engine.shards cimport DATABASES_MAX, Key, keyspace_key
+from kvcy.engine.table cimport table_count
+
+
+cdef void policy_evict(Keyspace* keyspace, uint32_t shard, int database, uint32_t handle,
+                       int64_t now_ms) noexcept nogil:
+    cdef Partition* partition = keyspace.shards[shard].partitions[database]
+    cdef Bytes name = entry_key(<const Entry*> arena_at(&partition.arena, handle))
+    cdef Key key = keyspace_key(keyspace, name.data, name.size)
+    cdef Access access
+    invariant(key.shard == shard)
+    memset(&access, 0, sizeof(Access))
+    access.keyspace = keyspace
+    access.now_ms = now_ms
+    access.database = database
+    access.exclusive = True
+    if keyspace_delete(&access, &key):
+        add_relaxed_u64(&keyspace.evicted_keys, 1)
+
+
+cdef uint64_t policy_candidates(const Policy* policy, const Shard* shard) noexcept nogil:
+    cdef const uint64_t* counts = &shard.counts[0]
+    cdef uint64_t total = 0
+    cdef int database
+    if not policy.lasting:
+        counts = &shard.volatile_counts[0]
+    for database in range(DATABASES_MAX):
+        total += load_relaxed_u64(&counts[database])
+    return total
+
+
+cdef uint64_t policy_candidates_in(const Policy* policy, const Partition* partition) noexcept nogil:
+    return table_count(&partition.table) if policy.lasting else partition.lists[LIST_VOLATILE].count

@@ -1,0 +1,242 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Window TinyLFU: see tinylfu.pxd.
+
+    a shard's words     the first half: counters, 16 of 4 bits a word, of which each row has 4
+                        the second half: bits of the doorkeeper
+
+Readers count under shared locks, so all is atomic, but two at once may count as one. What is made, halved and freed
+is under the exclusive lock, when a key comes.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+
+from kvcy.engine.arena cimport arena_at
+from kvcy.engine.entry cimport Entry
+from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64
+from kvcy.engine.policy cimport policy_evict
+from kvcy.engine.queues cimport (
+    History, access_used, access_uses, history_free, history_make, queue_access, queue_count, queue_hash, queue_move,
+    queue_oldest, queues_of)
+from kvcy.engine.shards cimport DATABASES_MAX, Shard
+from kvcy.engine.tails cimport Order, Tail, tails_done
+
+cdef enum:
+    WINDOW = 0
+    MAIN = 1                     # and the next: the two that are swept in turn
+    WINDOW_SHARE = 100           # one in so many entries
+    USES_TO_STAY = 2
+    SAMPLE = 10                  # uses an entry between two halvings
+    SAMPLE_ENTRIES_MIN = 32
+    WORDS_MIN = 16               # of counters
+    ROWS = 4
+    COUNTER_MAX = 15
+    RIVAL_NONE = -1              # in place of a frequency: it stays, or it goes, whatever its own is
+    RIVAL_ANY = 255
+
+cdef extern from *:
+    """
+    #define KVCY_HALVED 0x7777777777777777u
+    """
+    uint64_t HALVED "KVCY_HALVED"
+
+
+# --- the sketch
+
+cdef inline uint64_t mix(uint64_t hash) noexcept nogil:
+    """Spreads 32 bits over 64 (the finalizer of MurmurHash3)."""
+    hash = (<uint32_t> hash + 1) * 0x9E3779B97F4A7C15ULL
+    hash = (hash ^ hash >> 33) * 0xFF51AFD7ED558CCDULL
+    return hash ^ hash >> 33
+
+
+cdef inline uint64_t* counter_of(const History* sketch, uint64_t mixed, int row, int* shift) noexcept nogil:
+    """The word of the key's counter in the row, and where in it."""
+    cdef uint64_t at = (mixed >> (8 * row)) + (mixed >> 32) * <uint64_t> (2 * row + 1)
+    shift[0] = 16 * row + <int> (at & 3) * 4
+    return &sketch.words[(at >> 2) & (sketch.count // 2 - 1)]
+
+
+cdef inline bint at_door(const History* sketch, uint64_t mixed, bint enter) noexcept nogil:
+    """Whether the key has come in before; if not, it does now, if it may."""
+    cdef uint64_t first = mixed & (32 * sketch.count - 1)
+    cdef uint64_t second = (mixed >> 32) & (32 * sketch.count - 1)
+    cdef uint64_t* door = &sketch.words[sketch.count // 2]
+    cdef uint64_t one = load_relaxed_u64(&door[first >> 6])
+    cdef uint64_t two = load_relaxed_u64(&door[second >> 6])
+    if one >> (first & 63) & two >> (second & 63) & 1:
+        return True
+    if enter:
+        store_relaxed_u64(&door[first >> 6], one | <uint64_t> 1 << (first & 63))
+        store_relaxed_u64(&door[second >> 6], load_relaxed_u64(&door[second >> 6]) | <uint64_t> 1 << (second & 63))
+    return False
+
+
+cdef void sketch_add(History* sketch, uint64_t hash) noexcept nogil:
+    cdef uint64_t mixed = mix(hash)
+    cdef uint64_t* word
+    cdef uint64_t before
+    cdef int row, shift
+    store_relaxed_u64(&sketch.additions, load_relaxed_u64(&sketch.additions) + 1)
+    if not at_door(sketch, mixed, True):
+        return
+    for row in range(ROWS):
+        word = counter_of(sketch, mixed, row, &shift)
+        before = load_relaxed_u64(word)
+        if before >> shift & COUNTER_MAX != COUNTER_MAX:
+            store_relaxed_u64(word, before + (<uint64_t> 1 << shift))
+
+
+cdef uint32_t sketch_estimate(const History* sketch, uint64_t hash) noexcept nogil:
+    cdef uint64_t mixed = mix(hash)
+    cdef uint32_t least = COUNTER_MAX
+    cdef int row, shift
+    if sketch.words == NULL or sketch.kind != &tinylfu_kind:
+        return 0
+    for row in range(ROWS):
+        least = min(least, <uint32_t> (load_relaxed_u64(counter_of(sketch, mixed, row, &shift)) >> shift & COUNTER_MAX))
+    return least + at_door(sketch, mixed, False)
+
+
+cdef void sketch_halve(History* sketch) noexcept nogil:
+    cdef uint64_t half = sketch.count // 2
+    cdef uint64_t i
+    sketch.additions //= 2
+    for i in range(half):
+        sketch.words[i] = sketch.words[i] >> 1 & HALVED
+        sketch.words[half + i] = 0
+
+
+cdef uint64_t shard_entries(const Shard* shard) noexcept nogil:
+    cdef uint64_t entries = 0
+    cdef int database
+    for database in range(DATABASES_MAX):
+        entries += load_relaxed_u64(&shard.counts[database])
+    return entries
+
+
+cdef bint sketch_fits(History* sketch, uint64_t entries) noexcept nogil:
+    """Makes it large enough for so many entries, as far as memory allows. A larger one knows what the smaller knew of
+    how often keys were used, not who came in last. False: there is none. REQUIRES: the shard locked exclusively."""
+    cdef bint own = sketch.words != NULL and sketch.kind == &tinylfu_kind
+    cdef uint64_t count = WORDS_MIN
+    cdef History grown
+    cdef uint64_t i
+    if own and sketch.count >= 2 * entries:
+        return True
+    while count < entries:
+        count *= 2
+    if not history_make(&grown, &tinylfu_kind, 2 * count):
+        return own
+    if own:
+        for i in range(count):
+            grown.words[i] = sketch.words[i & (sketch.count // 2 - 1)]
+        grown.additions = sketch.additions
+    history_free(sketch)
+    sketch[0] = grown
+    return True
+
+
+cdef int frequency(Keyspace* keyspace, const Tail* tail) noexcept nogil:
+    return <int> sketch_estimate(&queues_of(keyspace).histories[tail.shard], queue_hash(keyspace, tail))
+
+
+# --- the queues
+
+cdef uint32_t note(const void* context, uint64_t hash, const uint32_t* access, int64_t now_ms) noexcept nogil:
+    cdef Keyspace* keyspace = <Keyspace*> context
+    cdef History* sketch = &queues_of(keyspace).histories[hash >> 32]
+    cdef uint64_t entries
+    if access != NULL:
+        if sketch.words != NULL and sketch.kind == &tinylfu_kind:
+            sketch_add(sketch, hash)
+        return access_used(load_relaxed_u32(access))
+    entries = shard_entries(&keyspace.shards[hash >> 32])
+    if sketch_fits(sketch, entries):
+        if sketch.additions >= SAMPLE * max(entries, <uint64_t> SAMPLE_ENTRIES_MIN):
+            sketch_halve(sketch)
+        sketch_add(sketch, hash)
+    return queue_access(keyspace, WINDOW)
+
+
+cdef inline uint32_t sweeping(const Keyspace* keyspace) noexcept nogil:
+    """Which of the two queues of the main part is ahead of the hand."""
+    return MAIN + (load_relaxed_u32(&queues_of(keyspace).turn) & 1)
+
+
+cdef bint main_victim(Keyspace* keyspace, const Policy* policy, int64_t now_ms, Order* order, Tail* tail,
+                      bint* spared) noexcept nogil:
+    """The next victim of the main part, its shard locked, or *spared: it was used, and the hand has passed it."""
+    cdef uint32_t queue = sweeping(keyspace)
+    spared[0] = False
+    if queue_count(keyspace, queue) == 0:
+        store_relaxed_u32(&queues_of(keyspace).turn, queue == MAIN)
+        queue = sweeping(keyspace)
+    if not queue_oldest(keyspace, policy, queue, now_ms, order, tail):
+        return False
+    if access_uses((<const Entry*> arena_at(&tail.partition.arena, tail.handle)).access):
+        queue_move(keyspace, order, tail, MAIN + (queue == MAIN), 0, False)
+        tails_done(keyspace, order, tail)
+        spared[0] = True
+    return True
+
+
+cdef bint evict_from_main(Keyspace* keyspace, const Policy* policy, int64_t now_ms) noexcept nogil:
+    cdef Order order
+    cdef Tail tail
+    cdef bint spared
+    if not main_victim(keyspace, policy, now_ms, &order, &tail, &spared):
+        return False
+    if not spared:
+        policy_evict(keyspace, tail.shard, tail.database, tail.handle, now_ms)
+        tails_done(keyspace, &order, &tail)
+    return True
+
+
+cdef bint leave_window(Keyspace* keyspace, const Policy* policy, int64_t now_ms, int rival,
+                       bint* stays) noexcept nogil:
+    """The oldest of the window goes on to the main part if it was used more often than `rival` times, else it goes."""
+    cdef uint32_t uses
+    cdef Order order
+    cdef Tail tail
+    if not queue_oldest(keyspace, policy, WINDOW, now_ms, &order, &tail):
+        return False
+    uses = access_uses((<const Entry*> arena_at(&tail.partition.arena, tail.handle)).access)
+    stays[0] = rival < RIVAL_ANY and (uses >= USES_TO_STAY or frequency(keyspace, &tail) > rival)
+    if stays[0]:
+        queue_move(keyspace, &order, &tail, sweeping(keyspace), uses if rival == RIVAL_NONE else 0, True)
+    else:
+        policy_evict(keyspace, tail.shard, tail.database, tail.handle, now_ms)
+    tails_done(keyspace, &order, &tail)
+    return True
+
+
+cdef bint contest(Keyspace* keyspace, const Policy* policy, int64_t now_ms) noexcept nogil:
+    """One goes: the oldest of the window, or the victim of the main part."""
+    cdef Order order
+    cdef Tail tail
+    cdef bint spared, stays
+    cdef int rival
+    if not main_victim(keyspace, policy, now_ms, &order, &tail, &spared):
+        return leave_window(keyspace, policy, now_ms, RIVAL_ANY, &stays)
+    if spared:
+        return True
+    rival = frequency(keyspace, &tail)
+    tails_done(keyspace, &order, &tail)
+    if leave_window(keyspace, policy, now_ms, rival, &stays) and not stays:
+        return True
+    return evict_from_main(keyspace, policy, now_ms)
+
+
+cdef bint tinylfu_step(Keyspace* keyspace, const Policy* policy, int64_t now_ms) noexcept nogil:
+    cdef uint64_t window = queue_count(keyspace, WINDOW)
+    cdef uint64_t main = queue_count(keyspace, MAIN) + queue_count(keyspace, MAIN + 1)
+    cdef uint64_t window_max = max((window + main) // WINDOW_SHARE, <uint64_t> 1)
+    cdef bint stays
+    if window > window_max + 1:          # they came while there was room
+        return leave_window(keyspace, policy, now_ms, RIVAL_NONE, &stays)
+    if window > window_max or main == 0:
+        return contest(keyspace, policy, now_ms)
+    return evict_from_main(keyspace, policy, now_ms)
+
+
+tinylfu_kind.note = note
+tinylfu_kind.queued = True
