@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -184,6 +185,23 @@ def test_while_snapshots_are_written_and_segments_change(tmp_path: Path, policy:
 def filling(seed: int) -> list[str]:
     """A write that a segment has not much room for."""
     return ["SET", "other", str(seed % 10) * (SEGMENT_BYTES // 2)]
+
+
+def test_while_keys_are_evicted(tmp_path: Path) -> None:
+    """What is evicted is gone for all at one moment, and WATCH sees it."""
+    options = ["--appendonly", "no", "--maxmemory", "3mb", "--maxmemory-policy", "allkeys-random"]
+    with running(tmp_path, *options) as server, connected(server) as clients, server.connect() as other:
+        for seed in range(HISTORIES):
+            assert server.run("FLUSHALL") == b"+OK\r\n"
+            crowds = range(10, OPERATIONS, 10)
+            crowd = partial(other.send, *(["SET", f"other:{number}", "v" * 100_000] for number in range(20)))
+            recorder = Recorder(seed)
+            recorder.drive(clients, OPERATIONS, dict.fromkeys(crowds, crowd))
+            assert [other.read() for _ in range(20 * len(crowds))] == [b"+OK\r\n"] * 20 * len(crowds)
+            assert check(recorder.history, model=outcomes_with_eviction) is None
+        evicted = re.search(rb"evicted_keys:(\d+)", server.run("INFO", "stats"))
+        assert evicted
+        assert int(evicted[1]) > 0
 
 
 @pytest.mark.timeout(0)
