@@ -97,7 +97,7 @@ def test_volatile_keys_make_room_for_lasting_ones(client: redis.Redis) -> None:
     limit(client, "volatile-ttl", used(client))
     write(client, "more", 500)
     assert len(client.keys("lasting:*")) == 1000 and len(client.keys("more:*")) == 500
-    assert 400 <= client.info("stats")["evicted_keys"] <= 600
+    assert 300 <= client.info("stats")["evicted_keys"] <= 600
 
 
 def test_a_large_value_pushes_out_many_small_ones(client: redis.Redis) -> None:
