@@ -127,11 +127,11 @@ class Recorder:
                     if at and begun in at:
                         at[begun]()
                 if len(idle) == len(selector.get_map()):
-                    return  # all done, and nobody was lost
+                    break
                 for key, _ in selector.select():
                     self._receive(key.data, idle, selector)
 
-        died = next(self._moments)
+        died = next(self._moments)  # if it did
         self.history += [driver.operation(died, None) for driver in self._unknown]
 
     def _start(self, driver: Driver, selector: selectors.BaseSelector) -> None:

@@ -92,13 +92,15 @@ def compile_here(include: str, force: str, names: list[str]) -> None:
     import setuptools
     from Cython.Build import cythonize
 
-    from build_support.flags import BuildExt
+    from build_support.flags import BuildExt, build_jobs
 
     extensions = [setuptools.Extension(f"probes.{name}", [f"probes/{name}.pyx"]) for name in names]
     # Relative, so that Cython's cache, where one is in use, knows the files again in another checkout.
     include_path = [os.path.relpath(include)]
     cached = bool(os.environ.get("CYTHON_CACHE_DIR"))
-    modules = cythonize(extensions, include_path=include_path, force=force == "force", quiet=True, cache=cached)
+    modules = cythonize(
+        extensions, include_path=include_path, force=force == "force", quiet=True, cache=cached, nthreads=build_jobs()
+    )
     arguments = ["--quiet", "build_ext", "--inplace", "--build-temp", str(OBJECTS), "--build-lib", str(OBJECTS)]
     if force == "force":
         arguments.append("--force")
