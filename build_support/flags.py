@@ -7,7 +7,7 @@ linker has no relro, an old compiler no stack-protector-strong.
 
 Flags given from outside keep their usual meaning: CFLAGS replaces Python's own optimisation flags, CPPFLAGS and LDFLAGS
 are added. `-Werror` in either makes warnings fatal, `-UNDEBUG` in CPPFLAGS turns the assertions on, `-fsanitize=...` in
-CFLAGS builds for a sanitizer, which wants the unchecked libc calls, hence no _FORTIFY_SOURCE.
+CFLAGS builds for a sanitizer, which wants the unchecked libc calls, hence no _FORTIFY_SOURCE; nor with `-O0`.
 
 With KVCY_BUILD_STRICT=1 the build fails if Cython has a word to say: a warning, or a performance hint, each of which is
 a hidden trip to the GIL.
@@ -49,9 +49,10 @@ WARN = [
 HARDEN_LINK = ["-Wl,-z,relro", "-Wl,-z,now"]
 
 
-def sanitized() -> bool:
-    """Whether the environment asks for a sanitizer's build."""
-    return any("-fsanitize" in os.environ.get(name, "") for name in ("CFLAGS", "CPPFLAGS"))
+def fortified() -> bool:
+    """Whether the environment leaves room for checked libc calls: these want optimisation, and no sanitizer."""
+    flags = " ".join(os.environ.get(name, "") for name in ("CFLAGS", "CPPFLAGS"))
+    return "-fsanitize" not in flags and "-O0" not in flags.split()
 
 
 def optimise() -> list[str]:
@@ -101,7 +102,7 @@ class BuildExt(build_ext):  # type: ignore[misc]  # setuptools has no types of i
 
     def build_extensions(self) -> None:
         if self.compiler.compiler_type == "unix":
-            harden = UNFORTIFIED if sanitized() else HARDEN
+            harden = HARDEN if fortified() else UNFORTIFIED
             compile_flags = accepted([*self.compiler.compiler_so, "-c"], optimise() + harden + WARN)
             link_flags = accepted([*self.compiler.linker_so, "-fPIC"], HARDEN_LINK)
             for extension in self.extensions:
