@@ -17,8 +17,9 @@ from kvcy.engine.keyspace cimport Access
 from kvcy.engine.shards cimport Key, Keyspace, ShardSet
 from kvcy.protocol.writer cimport Writer
 
-# How long ago the turn began, by which long commands end their slices.
-cdef int64_t call_turn_age_us(const Call* call) noexcept nogil
+# Whether a long command that has done so many steps in this slice is to give way: the turn has become SLICE_US old. Not
+# before its first step, and never while EXEC holds the locks.
+cdef bint call_slice_over(const Call* call, int steps) noexcept nogil
 cdef void call_continue(Call* call, Step step, Discard discard, void* state) noexcept nogil    # see types.pxd
 
 # Replies with one of Redis's standard errors.

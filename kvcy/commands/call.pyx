@@ -14,10 +14,18 @@ from kvcy.engine.block cimport Bytes, block_release, block_retain
 from kvcy.protocol.writer cimport write_error, write_error_part
 
 
-cdef int64_t call_turn_age_us(const Call* call) noexcept nogil:
+cdef enum:
+    STEPS_MAX = 64                 # in one slice, should the clock stand still
+    SLICE_US = 500                 # how old a turn may get
+
+
+cdef bint call_slice_over(const Call* call, int steps) noexcept nogil:
     cdef timespec now
+    if steps == 0 or call.held != NULL:
+        return False
     clock_gettime(CLOCK_REALTIME, &now)
-    return <int64_t> now.tv_sec * 1000000 + now.tv_nsec // 1000 - call.executor.now_us
+    return (steps == STEPS_MAX
+            or <int64_t> now.tv_sec * 1000000 + now.tv_nsec // 1000 - call.executor.now_us > SLICE_US)
 
 
 cdef void call_continue(Call* call, Step step, Discard discard, void* state) noexcept nogil:

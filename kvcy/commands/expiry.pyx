@@ -7,7 +7,7 @@ access time alone (but counts as a hit or a miss, as in Redis).
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t
 from kvcy.commands.call cimport Call, arg_int_or_reply, arg_is, reply_error_quoting
 from kvcy.commands.registry cimport bind
-from kvcy.commands.strings cimport reply_invalid_expire, reply_refused
+from kvcy.commands.strings cimport reply_invalid_expire, reply_one_or_refused
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry, entry_expire_ms
 from kvcy.engine.keyspace cimport EXPIRE_NONE, keyspace_delete, keyspace_expire_at, keyspace_peek
@@ -125,10 +125,7 @@ cdef void expire_key(Call* call, int64_t base_ms) noexcept nogil:
         keyspace_delete(&call.access, call.keys)
     else:
         status = keyspace_expire_at(&call.access, call.keys, expire_ms)
-    if status == OK:
-        write_int(call.reply, 1)
-    else:
-        reply_refused(call, status)
+    reply_one_or_refused(call, status)
 
 cdef void expire_command(Call* call) noexcept nogil:
     expire_key(call, call.access.now_ms)
@@ -143,10 +140,7 @@ cdef void persist_command(Call* call) noexcept nogil:
         write_int(call.reply, 0)
         return
     status = keyspace_expire_at(&call.access, call.keys, EXPIRE_NONE)
-    if status == OK:
-        write_int(call.reply, 1)
-    else:
-        reply_refused(call, status)
+    reply_one_or_refused(call, status)
 
 cdef void reply_expiry(Call* call, int64_t base_ms) noexcept nogil:
     """The key's expiry, from `base_ms` on, rounded to units; -1 if it has none, -2 if there is no key."""

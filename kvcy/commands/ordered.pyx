@@ -12,10 +12,10 @@ command of a database finds missing of its indexes it builds, 128 slots at a tim
 Inside EXEC, where all shards are held, each is one step. Bounds are those of ZRANGEBYLEX.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from kvcy.commands.admission cimport admission_write_error
 from kvcy.commands.call cimport (
-    Call, arg_int_or_reply, arg_is, call_continue, call_turn_age_us, reply_out_of_memory, reply_syntax_error,
+    Call, arg_int_or_reply, arg_is, call_continue, call_slice_over, reply_out_of_memory, reply_syntax_error,
 )
 from kvcy.commands.collector cimport (
     Collector, collector_add, collector_add_pair, collector_close, collector_init, collector_send,
@@ -52,8 +52,6 @@ ROWS = (
 cdef enum:
     STEP_KEYS = 256                # of KRANGE, passed over or listed under one hold of the locks
     STEP_DELETIONS = 64            # of KDEL, under one hold of a shard's lock
-    STEPS_MAX = 64                 # in one slice, should the clock stand still
-    SLICE_US = 500                 # how old a turn may get
 
 cdef enum RangeKind:
     LIST_KEYS
@@ -83,11 +81,17 @@ cdef struct RangeWalk:
 
 # --- steps: each takes its locks itself, unless EXEC holds all
 
+cdef ShardSet all_shards(const Call* call) noexcept nogil:
+    cdef ShardSet everything
+    shards_clear(&everything)
+    shards_add_all(&everything, call.access.keyspace)
+    return everything
+
+
 cdef void lock_all(Call* call) noexcept nogil:
     cdef ShardSet everything
     if call.held == NULL:
-        shards_clear(&everything)
-        shards_add_all(&everything, call.access.keyspace)
+        everything = all_shards(call)
         shards_lock(call.access.keyspace, &everything, False)
         call.access.exclusive = False
 
@@ -95,8 +99,7 @@ cdef void lock_all(Call* call) noexcept nogil:
 cdef void unlock_all(Call* call) noexcept nogil:
     cdef ShardSet everything
     if call.held == NULL:
-        shards_clear(&everything)
-        shards_add_all(&everything, call.access.keyspace)
+        everything = all_shards(call)
         shards_unlock(call.access.keyspace, &everything, False)
 
 
@@ -214,7 +217,7 @@ cdef bint range_slice(Call* call, RangeWalk* walk) noexcept nogil:
     cdef bint exclusive = call.access.exclusive
     cdef int steps = 0
     while not (walk.done or walk.failed or walk.log_error):
-        if steps and call.held == NULL and (steps == STEPS_MAX or call_turn_age_us(call) > SLICE_US):
+        if call_slice_over(call, steps):
             break
         if walk.building:
             build_step(call, walk)
@@ -275,6 +278,7 @@ cdef RangeWalk* range_new(Call* call, RangeKind kind, const OrderedBound* low, c
     if walk == NULL:
         reply_out_of_memory(call)
         return NULL
+    memset(walk, 0, sizeof(RangeWalk))
     texts = <char*> (walk + 1)
     memcpy(texts, low.data, low.size)
     memcpy(texts + low.size, high.data, high.size)
@@ -284,21 +288,8 @@ cdef RangeWalk* range_new(Call* call, RangeKind kind, const OrderedBound* low, c
     walk.keys.low.data = texts
     walk.keys.high = high[0]
     walk.keys.high.data = texts + low.size
-    walk.keys.reverse = False
     walk.first = walk.keys.low
-    walk.resume = NULL
-    walk.resume_capacity = 0
-    walk.shard = 0
-    walk.build_shard = 0
-    walk.building = False
-    walk.done = False
-    walk.failed = False
-    walk.log_error = 0
-    walk.with_values = False
-    walk.pairs = False
-    walk.offset = 0
     walk.limit = -1
-    walk.total = 0
     collector_init(&walk.found)
     return walk
 

@@ -2,8 +2,8 @@
 """Commands that walk the keyspace: KEYS, SCAN, RANDOMKEY.
 
 A walk goes through the shards in order, and through each in hash order, by keyspace_walk. It proceeds in steps of at
-most STEP_SLOTS slots; a step holds one shard's lock, shared, for some 10 us. Steps are done until the turn is SLICE_US
-old, then the command continues in the session's next turn (types.pxd, Continuation). So neither other clients nor
+most STEP_SLOTS slots; a step holds one shard's lock, shared, for some 10 us. Steps are done until the turn is old
+enough, then the command continues in the session's next turn (types.pxd, Continuation). So neither other clients nor
 writers of a shard wait for a whole walk, however large the keyspace and however many clients walk it.
 
     KEYS   is not one atomic step: a key that is there all the time is listed exactly once, one that comes or
@@ -20,7 +20,7 @@ from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy.commands.call cimport (
-    Call, arg_int_or_reply, arg_is, call_continue, call_turn_age_us, reply_out_of_memory, reply_syntax_error,
+    Call, arg_int_or_reply, arg_is, call_continue, call_slice_over, reply_out_of_memory, reply_syntax_error,
 )
 from kvcy.commands.collector cimport Collector, collector_add, collector_close, collector_init, collector_send
 from kvcy.commands.glob cimport glob_is_literal, glob_match
@@ -54,8 +54,6 @@ ROWS = (
 
 cdef enum:
     STEP_SLOTS = 128               # visited under one hold of a shard's lock
-    STEPS_MAX = 64                 # in one slice, should the clock stand still
-    SLICE_US = 500                 # how old a turn may get
     PATTERN_BYTES_CHEAP = 64       # a longer pattern makes steps shorter
     COUNT_DEFAULT = 10
 
@@ -120,7 +118,7 @@ cdef bint walk_slice(Call* call, Walk* walk) noexcept nogil:
     """Does steps until the turn is old enough; at least one. True when the walk is finished."""
     cdef int steps = 0
     while not walk_done(walk):
-        if steps and call.held == NULL and (steps == STEPS_MAX or call_turn_age_us(call) > SLICE_US):
+        if call_slice_over(call, steps):
             return False
         walk_step(call, walk)
         steps += 1

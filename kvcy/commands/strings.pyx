@@ -101,6 +101,18 @@ cdef void reply_refused(Call* call, Status status) noexcept nogil:
     else:
         reply_out_of_memory(call)
 
+cdef void reply_ok_or_refused(Call* call, Status status) noexcept nogil:
+    if status == OK:
+        write_ok(call.reply)
+    else:
+        reply_refused(call, status)
+
+cdef void reply_one_or_refused(Call* call, Status status) noexcept nogil:
+    if status == OK:
+        write_int(call.reply, 1)
+    else:
+        reply_refused(call, status)
+
 cdef void reply_invalid_expire(Call* call) noexcept nogil:
     cdef Bytes name
     name.data = call.row.name
@@ -262,10 +274,7 @@ cdef void set_for(Call* call, uint32_t option) noexcept nogil:
     if not parse_expire(call, 2, option, &expire_ms):
         return
     status = put_until(call, call.argv[3], expire_ms)
-    if status == OK:
-        write_ok(call.reply)
-    else:
-        reply_refused(call, status)
+    reply_ok_or_refused(call, status)
 
 cdef void setex_command(Call* call) noexcept nogil:
     set_for(call, OPTION_EX)
@@ -279,10 +288,7 @@ cdef void setnx_command(Call* call) noexcept nogil:
         write_int(call.reply, 0)
         return
     status = keyspace_put(&call.access, call.keys, call.argv[2], EXPIRE_NONE)
-    if status == OK:
-        write_int(call.reply, 1)
-    else:
-        reply_refused(call, status)
+    reply_one_or_refused(call, status)
 
 cdef void getset_command(Call* call) noexcept nogil:
     cdef WriterPosition before = writer_position(call.reply)
@@ -305,10 +311,7 @@ cdef void mset_command(Call* call) noexcept nogil:
     if not mset_is_paired(call):
         return
     status = keyspace_put_all(&call.access, call.keys, call.argv + 2, 2, call.key_count)
-    if status == OK:
-        write_ok(call.reply)
-    else:
-        reply_refused(call, status)
+    reply_ok_or_refused(call, status)
 
 cdef void msetnx_command(Call* call) noexcept nogil:
     cdef uint32_t i
@@ -320,10 +323,7 @@ cdef void msetnx_command(Call* call) noexcept nogil:
             write_int(call.reply, 0)
             return
     status = keyspace_put_all(&call.access, call.keys, call.argv + 2, 2, call.key_count)
-    if status == OK:
-        write_int(call.reply, 1)
-    else:
-        reply_refused(call, status)
+    reply_one_or_refused(call, status)
 
 # --- getting
 

@@ -11,7 +11,7 @@ from kvcy.engine.log cimport LOG_WORKING, log_kick, log_state
 from kvcy.engine.partition cimport LIST_LASTING, LIST_VOLATILE, AccessKind, Partition, partition_set_kind
 from kvcy.engine.platform cimport (
     invariant, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64)
-from kvcy.engine.policy cimport Policy, Rank, Step, policy_evict
+from kvcy.engine.policy cimport Policy, Rank, Step
 from kvcy.engine.queues cimport queues_adopt, queues_make
 from kvcy.engine.s3fifo cimport s3fifo_kind, s3fifo_step
 from kvcy.engine.sampling cimport (
@@ -19,7 +19,7 @@ from kvcy.engine.sampling cimport (
 from kvcy.engine.shards cimport (
     DATABASES_MAX, keyspace_used_bytes, load_kind, shard_lock, shard_unlock, store_kind)
 from kvcy.engine.sieve cimport sieve_kind, sieve_step
-from kvcy.engine.tails cimport Order, Tail, tails_done, tails_forget, tails_oldest
+from kvcy.engine.tails cimport Order, Tail, tails_done, tails_evict, tails_forget, tails_oldest
 from kvcy.engine.tinylfu cimport tinylfu_kind, tinylfu_step
 
 cdef enum:
@@ -42,7 +42,7 @@ cdef bint lru_step(Keyspace* keyspace, const Policy* policy, int64_t now_ms) noe
     order.now_ms = now_ms
     if not tails_oldest(keyspace, &order, &tail):
         return False
-    policy_evict(keyspace, tail.shard, tail.database, tail.handle, now_ms)
+    tails_evict(keyspace, &order, &tail)
     tails_done(keyspace, &order, &tail)
     return True
 

@@ -21,7 +21,7 @@ from kvcy.engine.platform cimport (
     add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_relaxed_u32, store_relaxed_u32,
     store_relaxed_u64, unlikely)
 from kvcy.engine.shards cimport (
-    TOUCHES_MAX, Shard, load_kind, shard_lock, shard_unlock, store_partition)
+    TOUCHES_MAX, Shard, key_hash, load_kind, shard_lock, shard_unlock, store_partition)
 from kvcy.engine.status cimport NOT_FOUND, NO_MEMORY, OK, TOO_LARGE
 from kvcy.engine.table cimport Slot
 from kvcy.engine.watchlist cimport watchlist_touch
@@ -55,7 +55,7 @@ cdef inline uint32_t noted_access(const Access* access, const Partition* partiti
     if unlikely(partition.kind != NULL):
         if entry != NULL:
             before = &entry.access
-        return partition.kind.note(access.keyspace, <uint64_t> key.shard << 32 | key.bits, before, access.now_ms)
+        return partition.kind.note(access.keyspace, key_hash(key), before, access.now_ms)
     return access_tick(access)
 
 

@@ -7,8 +7,8 @@ from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport entry_key
 from kvcy.engine.keyspace cimport Access, keyspace_delete
 from kvcy.engine.partition cimport LIST_VOLATILE
-from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_relaxed_u64
-from kvcy.engine.shards cimport DATABASES_MAX, Key, keyspace_key
+from kvcy.engine.platform cimport add_relaxed_u64, invariant
+from kvcy.engine.shards cimport Key, databases_total, keyspace_key
 from kvcy.engine.table cimport table_count
 
 
@@ -29,14 +29,9 @@ cdef void policy_evict(Keyspace* keyspace, uint32_t shard, int database, uint32_
 
 
 cdef uint64_t policy_candidates(const Policy* policy, const Shard* shard) noexcept nogil:
-    cdef const uint64_t* counts = &shard.counts[0]
-    cdef uint64_t total = 0
-    cdef int database
-    if not policy.lasting:
-        counts = &shard.volatile_counts[0]
-    for database in range(DATABASES_MAX):
-        total += load_relaxed_u64(&counts[database])
-    return total
+    if policy.lasting:
+        return databases_total(&shard.counts[0])
+    return databases_total(&shard.volatile_counts[0])
 
 
 cdef uint64_t policy_candidates_in(const Policy* policy, const Partition* partition) noexcept nogil:

@@ -12,6 +12,8 @@ those of other shards.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from kvcy.engine.arena cimport arena_at
+from kvcy.engine.entry cimport Entry
 from kvcy.engine.partition cimport QUEUE_SHIFT, AccessKind
 from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u64
 from kvcy.engine.policy cimport Policy
@@ -68,6 +70,11 @@ cdef inline uint32_t queue_access(Keyspace* keyspace, uint32_t queue) noexcept n
 
 cdef inline uint32_t access_uses(uint32_t access) noexcept nogil:
     return access >> USES_SHIFT & USES_MAX
+
+
+cdef inline uint32_t queue_uses(const Tail* tail) noexcept nogil:
+    """Of the entry, since it was queued."""
+    return access_uses((<const Entry*> arena_at(&tail.partition.arena, tail.handle)).access)
 
 
 cdef inline uint32_t access_used(uint32_t access) noexcept nogil:

@@ -7,7 +7,7 @@ from kvcy.engine.lru cimport lru_push, lru_remove
 from kvcy.engine.memory cimport memory_array_free, memory_array_new, memory_free, memory_new_zeroed
 from kvcy.engine.partition cimport Partition
 from kvcy.engine.platform cimport invariant
-from kvcy.engine.shards cimport SHARDS_MAX, Key, keyspace_key, shard_lock, shard_unlock
+from kvcy.engine.shards cimport SHARDS_MAX, Key, key_hash, keyspace_key, shard_lock, shard_unlock
 from kvcy.engine.tails cimport tails_oldest, tails_publish
 
 
@@ -94,4 +94,4 @@ cdef void queue_move(Keyspace* keyspace, const Order* order, const Tail* tail, u
 cdef uint64_t queue_hash(const Keyspace* keyspace, const Tail* tail) noexcept nogil:
     cdef Bytes name = entry_key(<const Entry*> arena_at(&tail.partition.arena, tail.handle))
     cdef Key key = keyspace_key(keyspace, name.data, name.size)
-    return <uint64_t> key.shard << 32 | key.bits
+    return key_hash(&key)

@@ -6,14 +6,12 @@
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from kvcy.engine.arena cimport arena_at
-from kvcy.engine.entry cimport Entry
 from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32, load_relaxed_u64
-from kvcy.engine.policy cimport policy_candidates, policy_evict
+from kvcy.engine.policy cimport policy_candidates
 from kvcy.engine.queues cimport (
-    History, access_used, access_uses, history_free, history_make, queue_access, queue_count, queue_hash, queue_move,
-    queue_oldest, queues_of)
-from kvcy.engine.tails cimport Order, Tail, tails_done
+    History, access_used, history_free, history_make, queue_access, queue_count, queue_hash, queue_move,
+    queue_oldest, queue_uses, queues_of)
+from kvcy.engine.tails cimport Order, Tail, tails_done, tails_evict
 
 cdef enum:
     SMALL = 0
@@ -106,7 +104,7 @@ cdef void step_small(Keyspace* keyspace, const Order* order, const Tail* tail, u
         queue_move(keyspace, order, tail, MAIN, 0, True)
         return
     ghost_add(keyspace, order.policy, tail)
-    policy_evict(keyspace, tail.shard, tail.database, tail.handle, order.now_ms)
+    tails_evict(keyspace, order, tail)
 
 
 cdef bint s3fifo_step(Keyspace* keyspace, const Policy* policy, int64_t now_ms) noexcept nogil:
@@ -118,13 +116,13 @@ cdef bint s3fifo_step(Keyspace* keyspace, const Policy* policy, int64_t now_ms) 
     cdef Tail tail
     if not queue_oldest(keyspace, policy, queue, now_ms, &order, &tail):
         return False
-    uses = access_uses((<const Entry*> arena_at(&tail.partition.arena, tail.handle)).access)
+    uses = queue_uses(&tail)
     if queue == SMALL:
         step_small(keyspace, &order, &tail, uses)
     elif uses:
         queue_move(keyspace, &order, &tail, MAIN, uses - 1, True)
     else:
-        policy_evict(keyspace, tail.shard, tail.database, tail.handle, now_ms)
+        tails_evict(keyspace, &order, &tail)
     tails_done(keyspace, &order, &tail)
     return True
 

@@ -39,11 +39,8 @@ cdef struct Victim:
 
 cdef void consider(Keyspace* keyspace, const Policy* policy, Partition* partition, uint32_t handle, int64_t now_ms,
                    Victim* best) noexcept nogil:
-    cdef const Entry* entry = <const Entry*> arena_at(&partition.arena, handle)
-    cdef int64_t rank
-    if not policy.lasting and not entry_flags(entry) & ENTRY_EXPIRES:
-        return
-    rank = policy.rank(keyspace, entry, now_ms)
+    """REQUIRES: the entry may go."""
+    cdef int64_t rank = policy.rank(keyspace, <const Entry*> arena_at(&partition.arena, handle), now_ms)
     if best.handle == 0 or rank > best.rank:
         best.handle = handle
         best.rank = rank

@@ -13,7 +13,7 @@ from kvcy.engine.hash cimport HashKey, siphash13
 from kvcy.engine.log cimport Log
 from kvcy.engine.pages cimport PagePool
 from kvcy.engine.partition cimport AccessKind, Partition
-from kvcy.engine.platform cimport prefetch
+from kvcy.engine.platform cimport load_relaxed_u64, prefetch
 from kvcy.engine.rwlock cimport (
     RWLock, rwlock_read, rwlock_read_done, rwlock_try_read, rwlock_try_write, rwlock_write, rwlock_write_done)
 from kvcy.engine.table cimport table_hint, table_hint_handle
@@ -115,6 +115,18 @@ cdef inline Key keyspace_key(const Keyspace* keyspace, const char* data, size_t 
     key.shard = <uint32_t> (hash >> 32 >> (32 - keyspace.shard_bits))
     key.bits = <uint32_t> (hash >> (32 - keyspace.shard_bits))
     return key
+
+cdef inline uint64_t databases_total(const uint64_t* counts) noexcept nogil:
+    """The sum of a shard's counts or volatile_counts, read without its lock."""
+    cdef uint64_t total = 0
+    cdef int database
+    for database in range(DATABASES_MAX):
+        total += load_relaxed_u64(&counts[database])
+    return total
+
+cdef inline uint64_t key_hash(const Key* key) noexcept nogil:
+    """Shard and hash bits in one number."""
+    return <uint64_t> key.shard << 32 | key.bits
 
 # Prefetching needs no lock, but a quiet_enter'ed thread.
 cdef inline void keyspace_prefetch_slot(const Keyspace* keyspace, int database, const Key* key) noexcept nogil:

@@ -31,6 +31,8 @@ cdef struct Tail:
 
 # Finds the oldest and leaves its shard locked exclusively. False: there is none. REQUIRES: no lock held.
 cdef bint tails_oldest(Keyspace* keyspace, const Order* order, Tail* tail) noexcept nogil
+# Evicts it. REQUIRES: tails_oldest has found it, and tails_done comes.
+cdef void tails_evict(Keyspace* keyspace, const Order* order, const Tail* tail) noexcept nogil
 # The end of what was begun by tails_oldest: publishes anew and unlocks.
 cdef void tails_done(Keyspace* keyspace, const Order* order, const Tail* tail) noexcept nogil
 # An entry has come to a list otherwise than with a new place: publishes. REQUIRES: the shard locked exclusively.

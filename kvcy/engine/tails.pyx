@@ -4,7 +4,7 @@ from kvcy.engine.arena cimport arena_at
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.partition cimport LISTS_COUNT, partition_set_kind
 from kvcy.engine.platform cimport load_relaxed_u64, store_relaxed_u64
-from kvcy.engine.policy cimport policy_candidates
+from kvcy.engine.policy cimport policy_candidates, policy_evict
 from kvcy.engine.shards cimport DATABASES_MAX, Shard, shard_lock, shard_unlock
 
 cdef enum:
@@ -93,6 +93,10 @@ cdef void tails_publish(Keyspace* keyspace, const Order* order, uint32_t shard) 
     tail.shard = shard
     find_tail(keyspace, order, &tail)
     publish(keyspace, order, &tail)
+
+
+cdef void tails_evict(Keyspace* keyspace, const Order* order, const Tail* tail) noexcept nogil:
+    policy_evict(keyspace, tail.shard, tail.database, tail.handle, order.now_ms)
 
 
 cdef void tails_done(Keyspace* keyspace, const Order* order, const Tail* tail) noexcept nogil:

@@ -9,15 +9,12 @@ is under the exclusive lock, when a key comes.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from kvcy.engine.arena cimport arena_at
-from kvcy.engine.entry cimport Entry
 from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64
-from kvcy.engine.policy cimport policy_evict
 from kvcy.engine.queues cimport (
-    History, access_used, access_uses, history_free, history_make, queue_access, queue_count, queue_hash, queue_move,
-    queue_oldest, queues_of)
-from kvcy.engine.shards cimport DATABASES_MAX, Shard
-from kvcy.engine.tails cimport Order, Tail, tails_done
+    History, access_used, history_free, history_make, queue_access, queue_count, queue_hash, queue_move,
+    queue_oldest, queue_uses, queues_of)
+from kvcy.engine.shards cimport databases_total
+from kvcy.engine.tails cimport Order, Tail, tails_done, tails_evict
 
 cdef enum:
     WINDOW = 0
@@ -105,14 +102,6 @@ cdef void sketch_halve(History* sketch) noexcept nogil:
         sketch.words[half + i] = 0
 
 
-cdef uint64_t shard_entries(const Shard* shard) noexcept nogil:
-    cdef uint64_t entries = 0
-    cdef int database
-    for database in range(DATABASES_MAX):
-        entries += load_relaxed_u64(&shard.counts[database])
-    return entries
-
-
 cdef bint sketch_fits(History* sketch, uint64_t entries) noexcept nogil:
     """Makes it large enough for so many entries, as far as memory allows. A larger one knows what the smaller knew of
     how often keys were used, not who came in last. False: there is none. REQUIRES: the shard locked exclusively."""
@@ -149,7 +138,7 @@ cdef uint32_t note(const void* context, uint64_t hash, const uint32_t* access, i
         if sketch.words != NULL and sketch.kind == &tinylfu_kind:
             sketch_add(sketch, hash)
         return access_used(load_relaxed_u32(access))
-    entries = shard_entries(&keyspace.shards[hash >> 32])
+    entries = databases_total(&keyspace.shards[hash >> 32].counts[0])
     if sketch_fits(sketch, entries):
         if sketch.additions >= SAMPLE * max(entries, <uint64_t> SAMPLE_ENTRIES_MIN):
             sketch_halve(sketch)
@@ -172,7 +161,7 @@ cdef bint main_victim(Keyspace* keyspace, const Policy* policy, int64_t now_ms, 
         queue = sweeping(keyspace)
     if not queue_oldest(keyspace, policy, queue, now_ms, order, tail):
         return False
-    if access_uses((<const Entry*> arena_at(&tail.partition.arena, tail.handle)).access):
+    if queue_uses(tail):
         queue_move(keyspace, order, tail, MAIN + (queue == MAIN), 0, False)
         tails_done(keyspace, order, tail)
         spared[0] = True
@@ -186,7 +175,7 @@ cdef bint evict_from_main(Keyspace* keyspace, const Policy* policy, int64_t now_
     if not main_victim(keyspace, policy, now_ms, &order, &tail, &spared):
         return False
     if not spared:
-        policy_evict(keyspace, tail.shard, tail.database, tail.handle, now_ms)
+        tails_evict(keyspace, &order, &tail)
         tails_done(keyspace, &order, &tail)
     return True
 
@@ -199,12 +188,12 @@ cdef bint leave_window(Keyspace* keyspace, const Policy* policy, int64_t now_ms,
     cdef Tail tail
     if not queue_oldest(keyspace, policy, WINDOW, now_ms, &order, &tail):
         return False
-    uses = access_uses((<const Entry*> arena_at(&tail.partition.arena, tail.handle)).access)
+    uses = queue_uses(&tail)
     stays[0] = rival < RIVAL_ANY and (uses >= USES_TO_STAY or frequency(keyspace, &tail) > rival)
     if stays[0]:
         queue_move(keyspace, &order, &tail, sweeping(keyspace), uses if rival == RIVAL_NONE else 0, True)
     else:
-        policy_evict(keyspace, tail.shard, tail.database, tail.handle, now_ms)
+        tails_evict(keyspace, &order, &tail)
     tails_done(keyspace, &order, &tail)
     return True
 
