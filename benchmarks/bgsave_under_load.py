@@ -29,7 +29,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from comparison_servers import free_port, kvcy_root, pinned
+from comparison_servers import free_port, kvcy_root, pinned, receive
 
 VALUE_BYTES = 64
 BATCH = 40
@@ -107,11 +107,6 @@ def batches(keys: int) -> list[bytes]:
     return [
         b"".join(set_command(draw(keys)) + get_command(draw(keys)) for _ in range(BATCH // 2)) for _ in range(20_000)
     ]
-
-
-def receive(connection: socket.socket, size: int) -> None:
-    while size > 0:
-        size -= len(connection.recv(size))
 
 
 def saturation(server: Server, load: Sequence[bytes], seconds: float) -> float:

@@ -23,6 +23,25 @@ BATCH = 500
 IN_MEMORY = ["--save", "", "--appendonly", "no"]
 
 
+def process_cpu_ns(pid: int) -> int:
+    """CPU time, user and system, of all threads; to 10 ms where the kernel keeps no schedstat."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    exact = sum(int(path.read_text().split()[0]) for path in threads)
+    if exact:
+        return exact
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def receive(connection: socket.socket, size: int) -> None:
+    """Receives so many bytes, and forgets them."""
+    while size > 0:
+        received = len(connection.recv(min(size, 1 << 20)))
+        if received == 0:
+            raise ConnectionError("closed by the server")
+        size -= received
+
+
 class Server:
     """A running server: its process and its port."""
 
@@ -41,13 +60,7 @@ class Server:
         return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def cpu_ns(self) -> int:
-        """CPU time, user and system, of all threads; to 10 ms where the kernel keeps no schedstat."""
-        threads = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
-        exact = sum(int(path.read_text().split()[0]) for path in threads)
-        if exact:
-            return exact
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+        return process_cpu_ns(self.process.pid)
 
     def set_command(self, number: int, value: bytes) -> bytes:
         """What sets key:<12 digits>."""

@@ -18,13 +18,12 @@ import statistics
 import sys
 import time
 from multiprocessing.connection import Connection
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path += [str(ROOT), str(ROOT / "tests")]
+import tests_path  # noqa: F401
 
-import kvcy_server  # noqa: E402
-from kvcy_server import Client  # noqa: E402
+# isort: split
+import kvcy_server
+from kvcy_server import Client
 
 FILL_KEYS_PER_S = 100_000
 QUIET_S = 3.0

@@ -21,7 +21,11 @@ import statistics
 import subprocess
 from collections.abc import Callable, Iterator
 
-from comparison_servers import Server, pinned, running
+import tests_path  # noqa: F401
+
+# isort: split
+from comparison_servers import Server, pinned, receive, running
+from resp import encode
 
 CLIENTS = 49
 DEPTH = 10_000
@@ -29,42 +33,29 @@ LARGE_BYTES = 100_000_000
 ROUNDS = 7
 
 
-def command(*words: bytes) -> bytes:
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-
-
-def take(connection: socket.socket, count: int) -> None:
-    """Receives so many bytes."""
-    while count:
-        received = len(connection.recv(min(count, 1 << 20)))
-        if received == 0:
-            raise ConnectionError("closed by the server")
-        count -= received
-
-
 def pipelines(connection: socket.socket) -> None:
-    connection.sendall(command(b"SET", b"some", b"v" * 64))
-    take(connection, 5)
-    request = command(b"GET", b"some") * DEPTH
+    connection.sendall(encode([b"SET", b"some", b"v" * 64]))
+    receive(connection, 5)
+    request = encode([b"GET", b"some"]) * DEPTH
     while True:
         connection.sendall(request)
-        take(connection, (len(b"$64\r\n\r\n") + 64) * DEPTH)
+        receive(connection, (len(b"$64\r\n\r\n") + 64) * DEPTH)
 
 
 def large_sets(connection: socket.socket) -> None:
-    request = command(b"SET", b"large", b"v" * LARGE_BYTES)
+    request = encode([b"SET", b"large", b"v" * LARGE_BYTES])
     while True:
         connection.sendall(request)
-        take(connection, 5)
+        receive(connection, 5)
 
 
 def large_gets(connection: socket.socket) -> None:
-    connection.sendall(command(b"SET", b"large", b"v" * LARGE_BYTES))
-    take(connection, 5)
+    connection.sendall(encode([b"SET", b"large", b"v" * LARGE_BYTES]))
+    receive(connection, 5)
     reply = len(b"$%d\r\n" % LARGE_BYTES) + LARGE_BYTES + 2
     while True:
-        connection.sendall(command(b"GET", b"large"))
-        take(connection, reply)
+        connection.sendall(encode([b"GET", b"large"]))
+        receive(connection, reply)
 
 
 Demand = Callable[[socket.socket], None]

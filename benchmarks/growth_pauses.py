@@ -15,20 +15,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests_path import build_probes
 
 
 def load_class() -> Any:
     """The probe's class, built first if need be."""
-    sys.path += [str(ROOT), str(ROOT / "tests")]
-    from probes.build import build
-
-    build()
+    build_probes()
     from probes.engine_load_probe import Load
 
     return Load

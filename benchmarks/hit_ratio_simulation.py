@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import gzip
 import heapq
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+import tests_path  # noqa: F401
 
+# isort: split
 from eviction_models import Lru, S3Fifo, Sieve, TinyLfu
 
 NEVER = 1 << 60

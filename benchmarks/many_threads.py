@@ -15,17 +15,15 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from comparison_servers import Server, running
+from tests_path import build_probes
 
-ROOT = Path(__file__).resolve().parent.parent
 KEYS = 1_000_000
 SHARDS = 32
 ROUNDS = 5
@@ -34,10 +32,7 @@ STEPS_HELD = 30  # about 50 ns under the lock
 
 def probes() -> tuple[Any, Any]:
     """The probes' classes, built first if need be."""
-    sys.path += [str(ROOT), str(ROOT / "tests")]
-    from probes.build import build
-
-    build()
+    build_probes()
     from probes.contention_probe import Contended
     from probes.engine_load_probe import Load
 

@@ -17,26 +17,19 @@ from __future__ import annotations
 import argparse
 import re
 import statistics
-import sys
 import time
-from pathlib import Path
 from random import Random
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path += [str(ROOT), str(ROOT / "tests")]
+import tests_path  # noqa: F401
 
-import kvcy_server  # noqa: E402
-from kvcy_server import Client, Server  # noqa: E402
+# isort: split
+import kvcy_server
+from comparison_servers import process_cpu_ns
+from kvcy_server import Client, Server
 
 PIPELINE = 500
 RANGES = 2000
 SPREAD = 10**9
-
-
-def cpu_ns(server: Server) -> int:
-    """CPU time of all threads of the server."""
-    threads = Path(f"/proc/{server.process.pid}/task").glob("*/schedstat")
-    return sum(int(path.read_text().split()[0]) for path in threads)
 
 
 def command_us(client: Client, name: str) -> float:
@@ -62,9 +55,9 @@ def fill(client: Client, numbers: list[int]) -> None:
 def measured_fill(server: Server, client: Client, numbers: list[int]) -> tuple[float, float]:
     """The mean time of SET, us, and the server's CPU time a key, us."""
     client.run("CONFIG", "RESETSTAT")
-    before = cpu_ns(server)
+    before = process_cpu_ns(server.process.pid)
     fill(client, numbers)
-    return command_us(client, "set"), (cpu_ns(server) - before) / len(numbers) / 1000
+    return command_us(client, "set"), (process_cpu_ns(server.process.pid) - before) / len(numbers) / 1000
 
 
 def measure(keys: int, rounds: int) -> None:
@@ -92,10 +85,10 @@ def measure(keys: int, rounds: int) -> None:
                   f" {(middle['with'] / middle['without'] - 1) * 100:+.0f} %")  # fmt: skip
         print(f"index: {more:.1f} bytes a key")
         having.run("CONFIG", "RESETSTAT")
-        before = cpu_ns(indexed)
+        before = process_cpu_ns(indexed.process.pid)
         for start in Random(2).choices(numbers, k=RANGES):
             having.run("KRANGE", f"[key:{start:012d}", "+", "LIMIT", "0", "100")
-        whole = (cpu_ns(indexed) - before) / RANGES / 1000
+        whole = (process_cpu_ns(indexed.process.pid) - before) / RANGES / 1000
         print(f"KRANGE of 100 keys out of {keys}: {command_us(having, 'krange'):.1f} us; CPU time {whole:.1f} us")
         began = time.perf_counter()
         without.run("KCOUNT", "-", "+")
