@@ -35,6 +35,18 @@ def test_info_counts_the_memory_of_data(client: redis.Redis) -> None:
     client.delete("large")
 
 
+def test_memory_stats(client: redis.Redis) -> None:
+    client.flushall()
+    client.mset({"a": "x" * 1000, "b": "y" * 1000})
+    stats = client.memory_stats()
+    assert stats["keys.count"] == 2 and stats["type.string"]
+    assert 2000 < stats["dataset.bytes"] <= stats["total.allocated"] <= stats["peak.allocated"]
+    assert stats["keys.bytes-per-key"] > 1000
+    assert float(stats["allocator-fragmentation.ratio"]) >= 1
+    assert client.info("memory")["type_string"]["keys"] == 2
+    assert client.execute_command("MEMORY DOCTOR").startswith("So little memory is used")
+
+
 def test_config(client: redis.Redis) -> None:
     assert client.config_get("*max-len") == {"slowlog-max-len": "128"}
     assert client.config_set("maxmemory", "1") is True

@@ -5,7 +5,7 @@ kvcy keeps every string as its bytes; OBJECT ENCODING and REFCOUNT answer what R
 the canonical text of a 64-bit integer, `embstr` up to 44 bytes, else `raw`, and `raw` for what APPEND or SETRANGE has
 changed in place. An integer from 0 to 9999 is one of Redis's shared objects, whose count of references is 2147483647.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from kvcy.commands.call cimport Call, arg_int_or_reply, arg_is, parse_int, reply_syntax_error
 from kvcy.commands.keys cimport lookup_no_touch
 from kvcy.commands.registry cimport bind
@@ -14,11 +14,8 @@ from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport ENTRY_EDITED, Entry, entry_flags, entry_value
 from kvcy.engine.eviction cimport eviction_counts_accesses, eviction_frequency, eviction_notes_ticks
 from kvcy.engine.keyspace cimport keyspace_entry_bytes, keyspace_idle_s, keyspace_peek
-from kvcy.engine.shards cimport DATABASES_MAX, keyspace_used_bytes
-from kvcy.engine.whole cimport keyspace_count
 from kvcy.protocol.writer cimport (
-    Writer, write_array, write_bulk_text, write_double, write_error, write_int, write_map, write_null, write_ok,
-    write_simple,
+    Writer, write_array, write_bulk_text, write_error, write_int, write_null, write_ok, write_simple,
 )
 
 ROWS = (
@@ -41,7 +38,8 @@ ROWS = (
         )),
     Row("memory", arity=-2, group="server", since="4.0.0", complexity="Depends on the subcommand.",
         summary="Tells what memory is used for.", subcommands=(
-            Row("doctor", arity=2, group="server", since="4.0.0", summary="Reports on problems with memory.",
+            Row("doctor", arity=2, flags="python", group="server", since="4.0.0",
+                summary="Reports on problems with memory.",
                 tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special")),
             Row("help", arity=2, flags="loading stale", group="server", since="4.0.0",
                 summary="Lists the subcommands."),
@@ -51,7 +49,8 @@ ROWS = (
             Row("purge", arity=2, group="server", since="4.0.0",
                 summary="Does nothing: unused pages go back to the system by themselves.",
                 tips=("request_policy:all_shards", "response_policy:all_succeeded")),
-            Row("stats", arity=2, group="server", since="4.0.0", summary="Shows how much memory is used.",
+            Row("stats", arity=2, flags="python", group="server", since="4.0.0",
+                summary="Shows how much memory is used.",
                 tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special")),
             Row("usage", arity=-3, flags="readonly", keys=(2, 2, 1), key_flags="RO", group="server", since="4.0.0",
                 summary="Tells how many bytes a key and its value take.", syntax="key [SAMPLES count]"),
@@ -197,34 +196,6 @@ cdef void memory_usage_command(Call* call) noexcept nogil:
         write_int(call.reply, keyspace_entry_bytes(&call.access, &call.keys[0]))
 
 
-cdef void memory_stats_command(Call* call) noexcept nogil:
-    """The fields of Redis that mean something here; what tools divide by is there."""
-    cdef uint64_t used = keyspace_used_bytes(call.access.keyspace)
-    cdef uint64_t keys = 0
-    cdef int database
-    for database in range(DATABASES_MAX):
-        keys += keyspace_count(call.access.keyspace, database)
-    write_map(call.reply, 7)
-    write_bulk_text(call.reply, "total.allocated")
-    write_int(call.reply, used)
-    write_bulk_text(call.reply, "startup.allocated")
-    write_int(call.reply, 0)
-    write_bulk_text(call.reply, "overhead.total")
-    write_int(call.reply, 0)
-    write_bulk_text(call.reply, "keys.count")
-    write_int(call.reply, keys)
-    write_bulk_text(call.reply, "keys.bytes-per-key")
-    write_int(call.reply, used // keys if keys else 0)
-    write_bulk_text(call.reply, "dataset.bytes")
-    write_int(call.reply, used)
-    write_bulk_text(call.reply, "dataset.percentage")
-    write_double(call.reply, 100)
-
-
-cdef void memory_doctor_command(Call* call) noexcept nogil:
-    write_bulk_text(call.reply, "kvcy has no memory problems it could report on.\n")
-
-
 cdef void memory_malloc_stats_command(Call* call) noexcept nogil:
     write_bulk_text(call.reply, "Stats not supported for the current allocator")
 
@@ -238,9 +209,7 @@ bind("object|freq", object_freq_command)
 bind("object|help", object_help_command)
 bind("object|idletime", object_idletime_command)
 bind("object|refcount", object_refcount_command)
-bind("memory|doctor", memory_doctor_command)
 bind("memory|help", memory_help_command)
 bind("memory|malloc-stats", memory_malloc_stats_command)
 bind("memory|purge", memory_purge_command)
-bind("memory|stats", memory_stats_command)
 bind("memory|usage", memory_usage_command)

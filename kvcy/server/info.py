@@ -13,8 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from kvcy.server.context import Context, ServerState, resident_bytes
+from kvcy.server.context import Context, ServerState
 from kvcy.server.histograms import percentile_text, percentile_us
+from kvcy.server.memory_commands import memory_use, system_memory_bytes
 from kvcy.server.replies import Reply, Verbatim
 from kvcy.version import REDIS_VERSION, VERSION
 
@@ -79,43 +80,36 @@ def human(size_bytes: int) -> str:
 
 
 def memory(state: ServerState) -> Iterable[Field]:
-    totals = state.totals()
-    used, taken, clients_bytes = totals["memory_bytes"], totals["taken_bytes"], totals["clients_bytes"]
-    state.memory_peak_bytes = peak = max(state.memory_peak_bytes, used)
-    resident = resident_bytes()
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = state.config.options.maxmemory
-    overhead = min(used, state.memory_start_bytes + clients_bytes)
-    dataset = used - overhead
-    expected = used + state.resident_start_bytes  # the interpreter's own memory is no fragmentation
-    ratio = resident / expected if expected else 0.0
+    use = memory_use(state)
+    total = system_memory_bytes()
     return [
-        ("used_memory", used),
-        ("used_memory_human", human(used)),
-        ("used_memory_rss", resident),
-        ("used_memory_rss_human", human(resident)),
-        ("used_memory_peak", peak),
-        ("used_memory_peak_human", human(peak)),
-        ("used_memory_peak_perc", f"{100 * used / peak if peak else 100:.2f}%"),
-        ("used_memory_overhead", overhead),
-        ("used_memory_startup", state.memory_start_bytes),
-        ("used_memory_dataset", dataset),
-        ("used_memory_dataset_perc", f"{100 * dataset / max(used - state.memory_start_bytes, 1):.2f}%"),
+        ("used_memory", use.used),
+        ("used_memory_human", human(use.used)),
+        ("used_memory_rss", use.resident),
+        ("used_memory_rss_human", human(use.resident)),
+        ("used_memory_peak", use.peak),
+        ("used_memory_peak_human", human(use.peak)),
+        ("used_memory_peak_perc", f"{use.peak_percentage:.2f}%"),
+        ("used_memory_overhead", use.overhead),
+        ("used_memory_startup", use.start),
+        ("used_memory_dataset", use.dataset),
+        ("used_memory_dataset_perc", f"{use.dataset_percentage:.2f}%"),
+        ("type_string", f"keys={use.keys},bytes={use.dataset}"),
         ("total_system_memory", total),
         ("total_system_memory_human", human(total)),
-        ("maxmemory", limit),
-        ("maxmemory_human", human(limit)),
+        ("maxmemory", use.limit),
+        ("maxmemory_human", human(use.limit)),
         ("maxmemory_policy", state.config.options.maxmemory_policy),
-        ("allocator_allocated", used),
-        ("allocator_active", taken),
-        ("allocator_resident", taken),
-        ("allocator_frag_ratio", f"{taken / used if used else 1:.2f}"),
-        ("allocator_frag_bytes", taken - used),
-        ("mem_fragmentation_ratio", f"{ratio:.2f}"),
-        ("mem_fragmentation_bytes", resident - expected),
-        ("mem_not_counted_for_evict", clients_bytes),
+        ("allocator_allocated", use.used),
+        ("allocator_active", use.taken),
+        ("allocator_resident", use.taken),
+        ("allocator_frag_ratio", f"{use.allocator_ratio:.2f}"),
+        ("allocator_frag_bytes", use.taken - use.used),
+        ("mem_fragmentation_ratio", f"{use.fragmentation:.2f}"),
+        ("mem_fragmentation_bytes", use.resident - use.expected),
+        ("mem_not_counted_for_evict", use.clients),
         ("mem_clients_slaves", 0),
-        ("mem_clients_normal", clients_bytes),
+        ("mem_clients_normal", use.clients),
         ("mem_aof_buffer", 0),
         ("mem_allocator", "kvcy"),
         ("active_defrag_running", 0),
