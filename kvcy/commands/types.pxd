@@ -214,7 +214,7 @@ cdef struct Session:
 
 cdef enum:
     BATCH_MAX = 48                 # commands of one session parsed ahead
-    AHEAD_ENOUGH = 16              # commands of several sessions parsed ahead: no further session's are
+    AHEAD_ENOUGH = 48              # commands of several sessions parsed ahead: no further session's are
     CLOCK_SHIFT = 20               # fixed point of Executor.tick_ns
 
 cdef struct Prepared:              # one command of a batch

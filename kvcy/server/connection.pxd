@@ -27,7 +27,12 @@ cdef enum:
     FILL_BYTES_MAX = 524288              # received at once of a large bulk string
     COMMANDS_A_TURN = 1000
     GROUP_MAX = 16                       # connections served together
-    GROUP_REPLY_BYTES = 16384
+    GROUP_REPLY_BYTES = 24576
+
+cdef enum LoopEvent:                     # what an epoll event's data is, if it is no connection
+    EVENT_MAIL = 0                       # something is in the inbox
+    EVENT_SWEEP = 1                      # the sweep's timer
+    EVENTS_RESERVED = 2                  # any other number is a Connection*
 
 cdef enum ConnectionFlag:
     CONNECTION_READY = 1
@@ -95,7 +100,7 @@ cdef struct Loop:                        # a reactor's working memory
     LogSubscriber* subscriber            # by which the log wakes this loop; NULL without a log
     Connection* doomed
     Connection* sweep_next               # where the sweep over idle clients goes on, NULL: none under way
-    int64_t sweep_due_ms
+    int sweep_fd                         # the timer that begins one
     uint64_t count                       # atomic: connections, those on their way in the inbox included
     uint32_t stop                        # atomic: Stop
     bint draining                        # the stop has been noticed

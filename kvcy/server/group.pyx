@@ -12,7 +12,7 @@ from kvcy.server.connection cimport (
 
 cdef enum:
     GROUP_BYTES = 8192       # more than this received: the group is served, while its bytes are in the nearest cache
-    REPLY_BYTES_MAX = 1024   # a longer reply is sent from where it is
+    REPLY_BYTES_MAX = 2048   # a longer reply is sent from where it is
 
 
 cdef inline bint joins(const Connection* connection) noexcept nogil:

@@ -13,8 +13,8 @@ events' connections, in groups (group.pxd), each at most COMMANDS_A_TURN command
 close what is to be closed; look after some idle clients. Once the data are loaded the thread is registered for quiet
 points (engine/quiet.pxd), and leaves while it sleeps.
 
-Limits: Linux (epoll, eventfd). Several reactors share the keyspace and the service, and may give each other connections
-(members.pxd).
+Limits: Linux (epoll, eventfd, timerfd). Several reactors share the keyspace and the service, and may give each other
+connections (members.pxd).
 """
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -36,9 +36,9 @@ from kvcy.engine.platform cimport (
 )
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
 from kvcy.server.connection cimport (
-    BUFFER_BYTES, CONNECTION_GATED, CONNECTION_PARKED, CONNECTION_READY, CONNECTION_UNREAD, STOP_DRAIN, STOP_NOT,
-    STOP_NOW, Connection, Loop, connection_answered, connection_begin, connection_free, connection_go_on,
-    connection_hung_up, connection_new, connection_readable, connection_writable)
+    BUFFER_BYTES, CONNECTION_GATED, CONNECTION_PARKED, CONNECTION_READY, CONNECTION_UNREAD, EVENT_MAIL, EVENT_SWEEP,
+    EVENTS_RESERVED, STOP_DRAIN, STOP_NOT, STOP_NOW, Connection, Loop, connection_answered, connection_begin,
+    connection_free, connection_go_on, connection_hung_up, connection_new, connection_readable, connection_writable)
 from kvcy.server.group cimport group_readable, group_run
 from kvcy.server.limits cimport ClientLimits
 from kvcy.server.mailbox cimport (
@@ -50,12 +50,11 @@ from kvcy.server.sockets cimport (
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll_create1, epoll_ctl,
     epoll_event, epoll_wait,
 )
-from kvcy.server.waiting cimport connection_check, connection_drain, connection_release_gated
+from kvcy.server.waiting cimport (
+    connection_drain, connection_release_gated, sweep_begin, sweep_close, sweep_init, sweep_some)
 
 cdef enum:
     EVENTS_MAX = 512
-    SWEEP_MS = 1000                      # a sweep over all connections begins so often
-    SWEEP_CONNECTIONS_MAX = 512          # looked at in one turn
     UNKICKED_US_MAX = 300                # how long what was logged may wait for more to come
 
 cdef extern from "<pthread.h>" nogil:
@@ -147,22 +146,6 @@ cdef void bury(Loop* loop) noexcept nogil:
         connection = following
 
 
-cdef void sweep(Loop* loop) noexcept nogil:
-    """Looks after some connections: idle ones, and those that do not read."""
-    cdef Connection* connection
-    cdef int looked_at = 0
-    if loop.sweep_next == NULL:
-        if loop.executor.now_ms < loop.sweep_due_ms and loop.sweep_due_ms - loop.executor.now_ms <= SWEEP_MS:
-            return
-        loop.sweep_due_ms = loop.executor.now_ms + SWEEP_MS
-        loop.sweep_next = loop.first
-    while loop.sweep_next != NULL and looked_at < SWEEP_CONNECTIONS_MAX:
-        connection = loop.sweep_next
-        loop.sweep_next = connection.next
-        connection_check(loop, connection)
-        looked_at += 1
-
-
 cdef void begin_drain(Loop* loop) noexcept nogil:
     cdef Connection* connection = loop.first
     loop.draining = True
@@ -178,12 +161,15 @@ cdef void serve_events(Loop* loop, epoll_event* events, int count) noexcept nogi
     for i in range(count):
         connection = <Connection*>events[i].data.ptr
         what = events[i].events
-        if likely(connection != NULL and what == EPOLLIN):
+        if likely(events[i].data.u64 >= EVENTS_RESERVED and what == EPOLLIN):
             group_readable(loop, connection)
             continue
         group_run(loop)
-        if connection == NULL:
+        if events[i].data.u64 == EVENT_MAIL:
             take_mail(loop)
+            continue
+        if events[i].data.u64 == EVENT_SWEEP:
+            sweep_begin(loop)
             continue
         if what & EPOLLOUT:
             connection_writable(loop, connection)
@@ -215,7 +201,7 @@ cdef void loop_run(Loop* loop) noexcept nogil:
         ready = loop.ready_first
         loop.ready_first = NULL
         loop.ready_last = NULL
-        timeout_ms = SWEEP_MS
+        timeout_ms = -1
         if ready != NULL or loop.sweep_next != NULL or loop.doomed != NULL or loop.unkicked_us:
             timeout_ms = 0
         if timeout_ms and thread >= 0:
@@ -245,7 +231,7 @@ cdef void loop_run(Loop* loop) noexcept nogil:
             if load_relaxed_u32(&loop.stop) == STOP_NOW:
                 break
         bury(loop)
-        sweep(loop)
+        sweep_some(loop)
         if unlikely(load_acquire_u32(&loop.give_count) != 0):
             loop_give(loop)
         if loop.draining and load_relaxed_u64(&loop.count) == 0:
@@ -303,13 +289,15 @@ cdef class Reactor:
         self.loop.limits = &limits.limits
         self.loop.inbox.event_fd = -1
         self.loop.outbox.event_fd = -1
+        self.loop.sweep_fd = -1
         self.loop.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
         if self.loop.epoll_fd < 0 or not mailbox_init(&self.loop.inbox) or not mailbox_init(&self.loop.outbox):
             raise OSError(errno, "the reactor needs epoll and eventfd")
         event.events = EPOLLIN
-        event.data.ptr = NULL
-        if epoll_ctl(self.loop.epoll_fd, EPOLL_CTL_ADD, self.loop.inbox.event_fd, &event) < 0:
-            raise OSError(errno, "epoll_ctl failed")
+        event.data.u64 = EVENT_MAIL
+        if epoll_ctl(self.loop.epoll_fd, EPOLL_CTL_ADD, self.loop.inbox.event_fd, &event) < 0 \
+                or not sweep_init(&self.loop):
+            raise OSError(errno, "the reactor needs epoll and timerfd")
         self.loop.executor = executor_new(store.keyspace, service.service)
         self.loop.buffer = <char*>malloc(BUFFER_BYTES)
         if self.loop.executor == NULL or self.loop.buffer == NULL:
@@ -327,6 +315,7 @@ cdef class Reactor:
         free(self.loop.buffer)
         mailbox_close(&self.loop.inbox)
         mailbox_close(&self.loop.outbox)
+        sweep_close(&self.loop)
         if self.loop.epoll_fd >= 0:
             close(self.loop.epoll_fd)
 

@@ -1,6 +1,7 @@
 # cython: language_level=3
-"""What the system's socket and epoll headers declare, as far as the reactor uses it."""
+"""What the system's socket, epoll and timerfd headers declare, as far as the reactor uses it."""
 from libc.stdint cimport uint32_t, uint64_t
+from posix.time cimport itimerspec
 
 cdef extern from "<sys/epoll.h>" nogil:
     ctypedef union epoll_data_t:
@@ -35,3 +36,9 @@ cdef extern from "<sys/socket.h>" nogil:
     int MSG_DONTWAIT
     int MSG_NOSIGNAL
     int SHUT_RDWR
+
+cdef extern from "<sys/timerfd.h>" nogil:
+    int timerfd_create(int clock, int flags)
+    int timerfd_settime(int fd, int flags, const itimerspec* when, itimerspec* before)
+    int TFD_CLOEXEC
+    int TFD_NONBLOCK

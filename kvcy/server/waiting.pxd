@@ -4,7 +4,11 @@ from kvcy.server.connection cimport Connection, Loop
 
 # Shutdown: reads only what the socket holds now, then leaves.
 cdef void connection_drain(Loop* loop, Connection* connection) noexcept nogil
-# Closes it if it is idle for too long or has not read for too long.
-cdef void connection_check(Loop* loop, Connection* connection) noexcept nogil
+# The sweep over all connections, which closes those that are idle or have not read for too long. A timer in the loop's
+# epoll, not a timeout of each wait, begins it once a second: waits without a timeout cost less.
+cdef bint sweep_init(Loop* loop) noexcept nogil      # makes the timer. False: errno says why
+cdef void sweep_close(Loop* loop) noexcept nogil
+cdef void sweep_begin(Loop* loop) noexcept nogil     # the timer's event has come
+cdef void sweep_some(Loop* loop) noexcept nogil      # goes on with a sweep that is under way
 # Sends to the gated what the log has made durable meanwhile; asks it to be woken for the others.
 cdef void connection_release_gated(Loop* loop) noexcept nogil

@@ -1,14 +1,23 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """What becomes of connections while nothing comes from them: see waiting.pxd."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, itimerspec
+from posix.unistd cimport close
 from kvcy.engine.log cimport LOG_BROKEN, Log, log_durable, log_state, log_want
 from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
 from kvcy.server.connection cimport (
     COMMANDS_A_TURN, CONNECTION_DOOMED, CONNECTION_DRAINING, CONNECTION_GATED, CONNECTION_PARKED, CONNECTION_PAUSED,
-    connection_check_output, connection_doom, connection_doom_by_limit, connection_make_ready, connection_settle,
-    connection_writable)
+    EVENT_SWEEP, connection_check_output, connection_doom, connection_doom_by_limit, connection_make_ready,
+    connection_settle, connection_writable)
 from kvcy.server.mailbox cimport mailbox_wake
-from kvcy.server.sockets cimport FIONREAD, ioctl
+from kvcy.server.sockets cimport (
+    EPOLL_CTL_ADD, EPOLLET, EPOLLIN, FIONREAD, TFD_CLOEXEC, TFD_NONBLOCK, epoll_ctl, epoll_event, ioctl, timerfd_create,
+    timerfd_settime)
+
+cdef enum:
+    SWEEP_S = 1                          # a sweep over all connections begins so often
+    SWEEP_CONNECTIONS_MAX = 512          # looked at in one turn
 
 cdef void connection_drain(Loop* loop, Connection* connection) noexcept nogil:
     cdef int waiting = 0
@@ -20,7 +29,50 @@ cdef void connection_drain(Loop* loop, Connection* connection) noexcept nogil:
     connection_settle(loop, connection)
 
 
-cdef void connection_check(Loop* loop, Connection* connection) noexcept nogil:
+# --- the sweep
+
+cdef void arm_sweep(Loop* loop) noexcept nogil:
+    cdef itimerspec when
+    memset(&when, 0, sizeof(when))
+    when.it_value.tv_sec = SWEEP_S
+    timerfd_settime(loop.sweep_fd, 0, &when, NULL)
+
+
+cdef bint sweep_init(Loop* loop) noexcept nogil:
+    cdef epoll_event event
+    loop.sweep_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)
+    if loop.sweep_fd < 0:
+        return False
+    event.events = EPOLLIN | EPOLLET                 # arming it anew is all that an event asks for: it is never read
+    event.data.u64 = EVENT_SWEEP
+    if epoll_ctl(loop.epoll_fd, EPOLL_CTL_ADD, loop.sweep_fd, &event) < 0:
+        return False
+    arm_sweep(loop)
+    return True
+
+
+cdef void sweep_close(Loop* loop) noexcept nogil:
+    if loop.sweep_fd >= 0:
+        close(loop.sweep_fd)
+
+
+cdef void sweep_begin(Loop* loop) noexcept nogil:
+    if loop.sweep_next == NULL:
+        loop.sweep_next = loop.first
+    arm_sweep(loop)
+
+
+cdef void sweep_some(Loop* loop) noexcept nogil:
+    cdef Connection* connection
+    cdef int looked_at = 0
+    while loop.sweep_next != NULL and looked_at < SWEEP_CONNECTIONS_MAX:
+        connection = loop.sweep_next
+        loop.sweep_next = connection.next
+        check(loop, connection)
+        looked_at += 1
+
+
+cdef void check(Loop* loop, Connection* connection) noexcept nogil:
     cdef int64_t idle_ms = loop.executor.now_ms - connection.active_ms
     cdef uint64_t timeout_ms = load_relaxed_u64(&loop.limits.timeout_ms)
     if connection.flags & (CONNECTION_DOOMED | CONNECTION_PARKED):
@@ -35,6 +87,8 @@ cdef void connection_check(Loop* loop, Connection* connection) noexcept nogil:
     else:
         connection_check_output(loop, connection)
 
+
+# --- the log
 
 cdef void connection_release_gated(Loop* loop) noexcept nogil:
     cdef const Log* log = loop.executor.keyspace.log
