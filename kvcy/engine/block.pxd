@@ -5,7 +5,8 @@ A block is written only while its writer holds the one reference; shared, it is 
 into (the protocol), adopted as a value, shared by COPY, and sent without any lock, each holder owning one
 reference. `block_release` of the last reference frees it.
 """
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
 from kvcy.engine.platform cimport add_acq_rel_u32, add_relaxed_u32
 
 cdef struct Block:
@@ -34,6 +35,25 @@ cdef size_t block_bytes_total() noexcept nogil
 # The same without the blocks that are leaving: given up, but freed later, off the hot path.
 cdef size_t block_bytes_used() noexcept nogil
 cdef void block_set_leaving(const Block* block, bint leaving) noexcept nogil
+
+
+cdef inline uint64_t word_at(const char* at) noexcept nogil:
+    """The next eight bytes, at any address, in the machine's order."""
+    cdef uint64_t word
+    memcpy(&word, at, 8)
+    return word
+
+
+cdef inline bint same_bytes(const char* first, const char* second, size_t size) noexcept nogil:
+    """Whether both are equal; for short strings a call of memcmp would take most of the time."""
+    cdef size_t at = 0
+    if size < 8 or size > 64:
+        return memcmp(first, second, size) == 0
+    while at + 8 < size:
+        if word_at(first + at) != word_at(second + at):
+            return False
+        at += 8
+    return word_at(first + size - 8) == word_at(second + size - 8)
 
 
 cdef inline void block_retain(Block* block) noexcept nogil:

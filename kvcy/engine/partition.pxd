@@ -8,10 +8,9 @@ Those with an expiry are in the wheel too, which is made with the first of them.
 lock; exclusively for what changes the partition.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcmp
 
 from kvcy.engine.arena cimport Arena, arena_at
-from kvcy.engine.block cimport Block, Bytes
+from kvcy.engine.block cimport Block, Bytes, same_bytes
 from kvcy.engine.entry cimport Entry, entry_key
 from kvcy.engine.lru cimport LruList
 from kvcy.engine.ordered cimport OrderedIndex
@@ -35,11 +34,11 @@ cdef struct AccessKind:        # how a policy uses Entry.access, where it is not
     NoteAccess note
     bint queued                # it names the entry's list
 
-cdef struct Partition:
+cdef struct Partition:         # what a read needs comes first
+    const AccessKind* kind     # NULL: Entry.access holds ticks. Changed under the exclusive lock
     Table table
     Arena arena
     LruList lists[4]           # LISTS_COUNT
-    const AccessKind* kind     # NULL: Entry.access holds ticks. Changed under the exclusive lock
     Wheel* wheel               # NULL until an entry first had an expiry
     PagePool* pool
     Retired note               # by which a detached partition is retired
@@ -101,7 +100,7 @@ cdef inline Slot* partition_find(const Partition* partition, uint32_t bits, cons
     cdef Bytes found
     while slot != NULL:
         found = entry_key(<const Entry*> arena_at(&partition.arena, slot.handle))
-        if found.size == size and memcmp(found.data, key, size) == 0:
+        if found.size == size and same_bytes(found.data, key, size):
             return slot
         slot += 1              # equal bits lie side by side, and every array ends with an empty slot
         if slot.handle == 0 or slot.bits != bits:

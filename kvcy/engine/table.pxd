@@ -8,18 +8,19 @@ by side. At most 7/8 of the homes are used, growth is by a quarter; a table with
 moves in slices: what has bits below `boundary` is in `main`, the rest still in `old`. A search ends because it passes
 an empty slot or larger bits: each array ends with at least one empty slot.
 
-    array:  Retired | header | slot 0 | ... | slot homes-1 | tail ... | empty      `at` points to slot 0
-    header: homes, and homes + tail, in place of bits and handle: a reader without a lock gets all from one pointer
+    array:  Retired | header | slot 0 | ... | slot homes-1 | tail ... | empty | spare      `at` points to slot 0
+    header: homes in place of bits: a reader without a lock gets all that it needs from one pointer
+    spare: never used, but looked at, as a search looks at TABLE_STEP slots together
 
 REQUIRES: the shard's lock; exclusively for what takes a Table* that is not const. Only table_hint and
 table_hint_handle need no lock. So slots are written atomically (relaxed): table_set_handle, never slot.handle = ...
 """
 from libc.stdint cimport uint32_t, uint64_t
-from kvcy.engine.platform cimport invariant, likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32
+from kvcy.engine.platform cimport invariant, likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, unlikely
 
 cdef enum:
     TABLE_SLICED_ABOVE = 4096    # copying more at once takes over 100 us where page faults are slow
-    TABLE_HINT_SLOTS = 8   # how many slots table_hint_handle looks at
+    TABLE_STEP = 4         # slots that a search looks at together, and spare ones of an array
 
 cdef struct Slot:          # as a 64-bit number it grows with bits, then handle; 0 is the empty slot
     uint32_t handle        # 0: the slot is empty
@@ -80,10 +81,26 @@ cdef inline uint64_t table_count(const Table* table) noexcept nogil:
     return <uint64_t> load_relaxed_u32(&table.main.count) + load_relaxed_u32(&table.old.count)
 
 
+cdef inline uint32_t slots_passed(const Slot* slot, uint64_t wanted) noexcept nogil:
+    """How many of these TABLE_STEP slots are used and have smaller bits; they are the first of them. Without a branch:
+    how far a search goes is as good as random, and a branch that is foretold wrong costs more than three slots."""
+    # An empty slot's 0 - 1 is the largest number.
+    return <uint32_t> ((slot_load(slot) - 1 < wanted) + (slot_load(slot + 1) - 1 < wanted)
+                       + (slot_load(slot + 2) - 1 < wanted) + (slot_load(slot + 3) - 1 < wanted))
+
+
+cdef inline Slot* slots_search(Slot* slot, uint64_t wanted) noexcept nogil:
+    """The first slot, from this one on, that is empty or has no smaller bits."""
+    cdef uint32_t passed = slots_passed(slot, wanted)
+    while unlikely(passed == TABLE_STEP):     # ends: an empty slot comes
+        slot += TABLE_STEP
+        passed = slots_passed(slot, wanted)
+    return slot + passed
+
+
 cdef inline Slot* table_find(const Table* table, uint32_t bits) noexcept nogil:
     """The first slot with exactly these bits, or NULL. Its equals follow it side by side (table_same)."""
     cdef const Slots* slots = &table.main if likely(bits < table.boundary) else &table.old
-    cdef uint64_t wanted = <uint64_t> bits << 32
     cdef uint64_t place = (<uint64_t> bits * slots.homes) >> 32
     cdef Slot* slot
     cdef uint64_t word
@@ -91,11 +108,8 @@ cdef inline Slot* table_find(const Table* table, uint32_t bits) noexcept nogil:
         return NULL
     if place < slots.first:
         place = slots.first
-    slot = slots.at + place
+    slot = slots_search(slots.at + place, <uint64_t> bits << 32)
     word = slot_load(slot)
-    while word - 1 < wanted:             # used, with smaller bits: an empty slot's 0 - 1 is the largest number
-        slot += 1
-        word = slot_load(slot)
     invariant(slot < slots.at + slots.homes + slots.tail)
     return slot if word >> 32 == bits and word != 0 else NULL
 
@@ -134,22 +148,12 @@ cdef inline uint32_t table_hint_handle(const Table* table, uint32_t bits) noexce
     """The handle of a slot with these bits, read without a lock, for prefetching only; 0 when none is seen.
     REQUIRES: quiet_enter'ed thread."""
     cdef Slot* at = NULL
-    cdef uint64_t place, end, word
+    cdef uint64_t word
     if bits >= load_relaxed_u64(&table.boundary):
         at = load_slots(<Slot**> &table.old.at)
     if at == NULL:
         at = load_slots(<Slot**> &table.main.at)
     if at == NULL:
         return 0
-    place = (<uint64_t> bits * (at - 1).bits) >> 32
-    end = place + TABLE_HINT_SLOTS
-    if end > (at - 1).handle:
-        end = (at - 1).handle
-    while place < end:
-        word = slot_load(at + place)
-        if word >> 32 == bits:
-            return <uint32_t> word
-        if word == 0 or word >> 32 > bits:
-            return 0
-        place += 1
-    return 0
+    word = slot_load(slots_search(at + ((<uint64_t> bits * (at - 1).bits) >> 32), <uint64_t> bits << 32))
+    return <uint32_t> word if word >> 32 == bits else 0

@@ -55,7 +55,7 @@ cdef inline uint32_t tail_for(uint32_t homes) noexcept nogil:
 
 
 cdef inline size_t array_bytes(uint64_t total) noexcept nogil:
-    return ARRAY_HEADER_BYTES + total * sizeof(Slot)
+    return ARRAY_HEADER_BYTES + (total + TABLE_STEP) * sizeof(Slot)
 
 
 cdef inline void set_count(Slots* slots, uint32_t count) noexcept nogil:
@@ -74,7 +74,6 @@ cdef bint slots_new(Slots* slots, uint64_t homes, uint64_t tail) noexcept nogil:
         return False
     at = <Slot*> (memory + ARRAY_HEADER_BYTES)
     (at - 1).bits = <uint32_t> homes
-    (at - 1).handle = <uint32_t> (homes + tail)
     slots.at = at
     slots.homes = <uint32_t> homes
     slots.tail = <uint32_t> tail
@@ -95,7 +94,6 @@ cdef void slots_retire(const Slots* slots) noexcept nogil:
     if slots.at == NULL:
         return
     note = <Retired*> (<char*> slots.at - ARRAY_HEADER_BYTES)
-    invariant((slots.at - 1).handle == slots_total(slots))
     memory_array_set_leaving(array_bytes(slots_total(slots)), True)
     if array_bytes(slots_total(slots)) > ARRAY_BYTES_LIGHT:
         quiet_retire_noted(note, note, free_array, <void*> <size_t> slots_total(slots))
@@ -172,11 +170,8 @@ cdef void slots_insert(Slots* slots, uint32_t bits, uint32_t handle) noexcept no
     cdef uint64_t place = home_of(bits, slots.homes)
     cdef uint64_t word
     cdef Slot* slot
-    slot = slots.at + (place if place >= slots.first else slots.first)
+    slot = slots_search(slots.at + (place if place >= slots.first else slots.first), wanted)
     word = slot_load(slot)
-    while word - 1 < wanted:             # as in table_find
-        slot += 1
-        word = slot_load(slot)
     slot_store(slot, carried)
     while word != 0:                     # ends: there is an empty slot before the last
         slot += 1

@@ -7,9 +7,9 @@ of the buffer, an inline command, a negative or overlong number, an error) it wr
 rest to the state machine of unfinished.pyx.
 """
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
-from kvcy.engine.block cimport Bytes, block_release
+from kvcy.engine.block cimport Bytes, block_release, word_at
 from kvcy.engine.memory cimport memory_free
 from kvcy.engine.platform cimport likely, unlikely
 from kvcy.protocol.arguments cimport OPENING_BYTES_MAX, Opening
@@ -45,12 +45,6 @@ cdef void parser_close(Parser* parser) noexcept nogil:
 
 
 # --- the fast path
-
-cdef inline uint64_t word_at(const char* at) noexcept nogil:
-    cdef uint64_t word
-    memcpy(&word, at, 8)
-    return word
-
 
 cdef inline bint opening_repeats(const Opening* opening, const char* start, const char* end) noexcept nogil:
     """Whether the command at `start`, of which there are more bytes than any opening has, begins like the last one."""

@@ -5,8 +5,8 @@ from libc.stdint cimport uint32_t, uint64_t
 from kvcy.engine.memory cimport memory_array_bytes, memory_fail_after, memory_fail_never
 from kvcy.engine.quiet cimport quiet_reclaim
 from kvcy.engine.table cimport (
-    Slot, Slots, Table, table_bytes, table_close, table_count, table_find, table_from, table_hint, table_hint_handle,
-    table_init, table_insert, table_migrate, table_next, table_remove, table_reserve,
+    TABLE_STEP, Slot, Slots, Table, table_bytes, table_close, table_count, table_find, table_from, table_hint,
+    table_hint_handle, table_init, table_insert, table_migrate, table_next, table_remove, table_reserve,
     table_reserve_all, table_same, table_set_handle,
 )
 
@@ -30,6 +30,9 @@ cdef bint slots_are_sound(const Slots* slots, uint64_t bits_min, uint64_t bits_e
             return False                 # a search from its home would not reach it
         bits = slot.bits
         count += 1
+    for place in range(total, total + TABLE_STEP):
+        if slots.at[place].handle != 0 or slots.at[place].bits != 0:
+            return False
     return count == slots.count and slots.at[total - 1].handle == 0
 
 
@@ -40,7 +43,7 @@ cdef bint table_is_sound(const Table* table) noexcept nogil:
         return table.old.at == NULL and table_count(table) == 0
     if (table.old.at == NULL) != (table.boundary == none):
         return False
-    if (table.main.at - 1).bits != table.main.homes or (table.main.at - 1).handle != table.main.homes + table.main.tail:
+    if (table.main.at - 1).bits != table.main.homes:
         return False
     if table.old.at != NULL and not slots_are_sound(&table.old, table.boundary, none):
         return False
