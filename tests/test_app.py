@@ -39,6 +39,7 @@ def test_memory_stats(client: redis.Redis) -> None:
     client.flushall()
     client.mset({"a": "x" * 1000, "b": "y" * 1000})
     stats = client.memory_stats()
+    assert {"startup.allocated", "overhead.total"} <= stats.keys()
     assert stats["keys.count"] == 2 and stats["type.string"]
     assert 2000 < stats["dataset.bytes"] <= stats["total.allocated"] <= stats["peak.allocated"]
     assert stats["keys.bytes-per-key"] > 1000

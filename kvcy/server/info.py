@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from kvcy.server.context import Context, ServerState
 from kvcy.server.histograms import percentile_text, percentile_us
-from kvcy.server.memory_commands import memory_use, system_memory_bytes
+from kvcy.server.memory_commands import memory_use
 from kvcy.server.replies import Reply, Verbatim
 from kvcy.version import REDIS_VERSION, VERSION
 
@@ -81,7 +81,7 @@ def human(size_bytes: int) -> str:
 
 def memory(state: ServerState) -> Iterable[Field]:
     use = memory_use(state)
-    total = system_memory_bytes()
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return [
         ("used_memory", use.used),
         ("used_memory_human", human(use.used)),

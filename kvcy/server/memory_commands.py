@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -150,7 +149,3 @@ async def memory_doctor(context: Context, args: Sequence[bytes]) -> Reply:
     if not found:
         return Verbatim("Nothing unusual was found in the use of memory.\n")
     return Verbatim("".join(f"* {sentence}\n" for sentence in found))
-
-
-def system_memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
