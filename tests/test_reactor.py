@@ -202,6 +202,44 @@ def test_idle_clients_are_closed_after_the_timeout(running: Running) -> None:
         assert fresh.run("PING") == b"+PONG\r\n"
 
 
+LONG_WORK = resp.encode(("EXISTS", *["counter", "missing"] * 2000)) + resp.encode(("INCR", "counter"))
+
+
+def work(clients: list[Client]) -> None:
+    """Has each do something that takes the reactor much longer than sending takes the test; checks the replies."""
+    for client in clients:
+        client.socket.sendall(LONG_WORK)
+    replies = [(client.read(), int(client.read()[1:])) for client in clients]
+    counts = sorted(count for _, count in replies)
+    assert counts == list(range(counts[0], counts[0] + len(clients)))
+    assert {exist for exist, _ in replies} == {b":2000\r\n"}
+
+
+def test_a_busy_reactor_rests_unless_told_not_to(running: Running) -> None:
+    clients = [running.connect() for _ in range(20)]
+    assert clients[0].run("SET", "counter", "0") == b"+OK\r\n"
+    deadline = time.monotonic() + TIMEOUT_S
+    while running.reactor.stats()["rests"] < 10:
+        assert time.monotonic() < deadline
+        work(clients)
+    running.limits.set_wake_coalescing(0)
+    work(clients)  # the rest under way is over
+    rests = running.reactor.stats()["rests"]
+    for _ in range(50):
+        work(clients)
+    assert running.reactor.stats()["rests"] == rests
+    for client in clients:
+        client.close()
+
+
+def test_one_client_is_never_kept_waiting(running: Running) -> None:
+    with running.connect() as client:
+        assert client.run("SET", "counter", "0") == b"+OK\r\n"
+        for _ in range(500):
+            work([client])
+    assert running.reactor.stats()["rests"] == 0
+
+
 def test_a_reset_in_the_middle_of_a_reply_hurts_nobody(running: Running) -> None:
     with running.connect() as other:
         other.run("SET", "key", "v" * 1_000_000)

@@ -16,6 +16,7 @@ All functions run on the reactor's own thread, except where Loop says so.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from kvcy.commands.types cimport Ahead, Executor, Session
 from kvcy.engine.log cimport LogSubscriber
+from kvcy.server.coalescing cimport Coalescing
 from kvcy.server.kept cimport Kept
 from kvcy.server.limits cimport Limits
 from kvcy.server.mailbox cimport Mail, Mailbox
@@ -55,6 +56,7 @@ cdef struct Connection:
     int fd
     uint32_t flags                       # ConnectionFlag
     uint32_t armed                       # epoll events asked for
+    uint32_t window                      # of Loop.coalescing, in which bytes last came in
     Session* session
     Kept kept                            # bytes of an unfinished command, or not yet executed
     Output* output                       # owned; NULL when nothing waits to be sent
@@ -90,6 +92,7 @@ cdef struct Loop:                        # a reactor's working memory
     Connection* first                    # all connections
     Loop* give_to                        # where to some of them are to go, once give_count is not 0 (members.pxd)
     uint32_t give_count                  # atomic
+    Coalescing coalescing
     Connection* ready_first              # go on in the next turn
     Connection* ready_last
     Connection* gated                    # those that wait for the log

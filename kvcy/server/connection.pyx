@@ -316,6 +316,9 @@ cdef ssize_t connection_receive(Loop* loop, Connection* connection, char* place,
     if likely(got > 0):
         connection.session.bytes_in += <size_t>got
         connection.active_ms = loop.executor.now_ms
+        if connection.window != loop.coalescing.window:
+            connection.window = loop.coalescing.window
+            loop.coalescing.clients += 1
         connection.drain_left -= got
         store_relaxed_u64(&loop.bytes_in, loop.bytes_in + <size_t>got)
         if unlikely(<size_t>got == size):

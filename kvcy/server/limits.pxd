@@ -10,6 +10,7 @@ cdef struct Limits:                      # changed by CONFIG SET from the trio t
     uint64_t output_stall_ms             # not read, and having taken nothing for so long: closed
     uint64_t query_bytes_max             # client-query-buffer-limit
     uint64_t timeout_ms                  # idle clients; 0: never
+    uint64_t wake_coalescing_us          # how long a busy reactor rests; 0: never
 
 cdef class ClientLimits:
     cdef Limits limits

@@ -5,6 +5,7 @@ from kvcy.engine.platform cimport store_relaxed_u64
 # A client that sends a deep pipeline before it reads any reply must not be stopped too early: both would wait forever.
 OUTPUT_PAUSE_BYTES = 128 * 1024 * 1024
 OUTPUT_STALL_S = 60.0
+WAKE_COALESCING_US = 100
 
 
 cdef class ClientLimits:
@@ -15,6 +16,7 @@ cdef class ClientLimits:
         self.set_pause(OUTPUT_PAUSE_BYTES, OUTPUT_STALL_S)
         self.set_query(1024 * 1024 * 1024)
         self.set_timeout(0)
+        self.set_wake_coalescing(WAKE_COALESCING_US)
 
     def set_output(self, hard_bytes: int, soft_bytes: int, soft_seconds: float) -> None:
         """client-output-buffer-limit: more than hard_bytes waiting, or more than soft_bytes for so long, closes."""
@@ -34,3 +36,7 @@ cdef class ClientLimits:
     def set_timeout(self, seconds: int) -> None:
         """timeout: seconds of idleness that close; 0: none do."""
         store_relaxed_u64(&self.limits.timeout_ms, seconds * 1000)
+
+    def set_wake_coalescing(self, rest_us: int) -> None:
+        """wake-coalescing-us: how long a busy reactor rests before it waits for clients; 0: it never does."""
+        store_relaxed_u64(&self.limits.wake_coalescing_us, rest_us)

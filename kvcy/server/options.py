@@ -62,6 +62,7 @@ class Options:
     timeout: int = option(Integer(0, INT_MAX), 0)
     tcp_keepalive: int = option(Integer(0, INT_MAX), 300)
     io_threads: int = option(Integer(1, 128), 1, mutable=False)
+    wake_coalescing_us: int = option(Integer(0, 10000), 100)
     client_output_buffer_limit: OutputLimits = option(OUTPUT_LIMITS_KIND, OUTPUT_LIMITS)
     client_query_buffer_limit: int = option(Memory(MIB, INT64_MAX), 1024 * MIB)
     proto_max_bulk_len: int = option(Memory(MIB, INT64_MAX), 512 * MIB)

@@ -8,7 +8,7 @@
     request.reply(bytes) ---- inbox ------------> goes on with it
     stop() ------------------ eventfd ----------> answers what has been received, closes, run() returns
 
-One turn of the loop: wait for events; read the clock; see whether the data are loaded, if they were not; serve the
+One turn of the loop: wait for events (a busy reactor rests first: coalescing.pxd); read the clock; see whether the data are loaded, if they were not; serve the
 events' connections, in groups (group.pxd), each at most COMMANDS_A_TURN commands; let those that had more to do go on;
 close what is to be closed; look after some idle clients. Once the data are loaded the thread is registered for quiet
 points (engine/quiet.pxd), and leaves while it sleeps.
@@ -35,6 +35,8 @@ from kvcy.engine.platform cimport (
     unlikely,
 )
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
+from kvcy.server.coalescing cimport (
+    coalescing_begin, coalescing_end, coalescing_is_due, coalescing_next_now, coalescing_rest)
 from kvcy.server.connection cimport (
     BUFFER_BYTES, CONNECTION_GATED, CONNECTION_PARKED, CONNECTION_READY, CONNECTION_UNREAD, EVENT_MAIL, EVENT_SWEEP,
     EVENTS_RESERVED, STOP_DRAIN, STOP_NOT, STOP_NOW, Connection, Loop, connection_answered, connection_begin,
@@ -194,7 +196,7 @@ cdef void loop_run(Loop* loop) noexcept nogil:
     cdef epoll_event events[EVENTS_MAX]
     cdef Connection* ready
     cdef int thread
-    cdef int count
+    cdef int count = 0
     cdef int timeout_ms
     while True:                                      # ends when stopped
         thread = loop.executor.quiet_thread
@@ -206,6 +208,8 @@ cdef void loop_run(Loop* loop) noexcept nogil:
             timeout_ms = 0
         if timeout_ms and thread >= 0:
             quiet_leave(thread)
+        if timeout_ms and loop.coalescing.enough:
+            coalescing_rest(&loop.coalescing, count, load_relaxed_u64(&loop.limits.wake_coalescing_us))
         count = epoll_wait(loop.epoll_fd, events, EVENTS_MAX, timeout_ms)
         if thread >= 0:
             if timeout_ms:
@@ -213,6 +217,8 @@ cdef void loop_run(Loop* loop) noexcept nogil:
             else:
                 quiet_pass(thread)
         read_clock(loop)
+        if unlikely(coalescing_is_due(&loop.coalescing, loop.executor.now_us)):
+            coalescing_next_now(&loop.coalescing, loop.executor.now_us)
         if unlikely(not loop.serving_data):
             look_at_loading(loop)
         look_at_log(loop)
@@ -324,7 +330,9 @@ cdef class Reactor:
         if pthread_getcpuclockid(pthread_self(), &self.cpu_clock) != 0:
             self.cpu_clock = 0
         with nogil:
+            coalescing_begin()
             loop_run(&self.loop)
+            coalescing_end()
             loop_close(&self.loop)
         if self.loop.subscriber != NULL:
             log_unsubscribe(self.store.keyspace.log, self.loop.subscriber)
@@ -405,6 +413,7 @@ cdef class Reactor:
         """Counts since the start."""
         return {
             "turns": load_relaxed_u64(&self.loop.turns),
+            "rests": load_relaxed_u64(&self.loop.coalescing.rests),
             "bytes_in": load_relaxed_u64(&self.loop.bytes_in),
             "bytes_out": load_relaxed_u64(&self.loop.bytes_out),
             "closed_by_limit": load_relaxed_u64(&self.loop.closed_by_limit),

@@ -177,6 +177,7 @@ class Server:
     def _set_limits(self, options: Options) -> None:
         normal = options.client_output_buffer_limit.normal
         self.limits.set_timeout(options.timeout)
+        self.limits.set_wake_coalescing(options.wake_coalescing_us)
         self.limits.set_query(options.client_query_buffer_limit)
         self.limits.set_output(normal.hard_bytes, normal.soft_bytes, normal.soft_seconds)
 

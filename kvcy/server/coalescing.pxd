@@ -1,0 +1,47 @@
+# cython: language_level=3
+"""Fewer wake-ups for a busy reactor.
+
+A reactor that is faster than its clients is woken for one or two of them at a time, and falling asleep and waking costs
+it more than several commands; the client that wakes it pays too. So a reactor that is busy with many clients does not
+wait for the next of them at once: it rests a moment, in which nothing wakes it, and then serves all that have come.
+Network cards moderate their interrupts in the same way, and for the same reason (adaptive interrupt coalescing).
+
+    time     |<---------- window ---------->|<---------- window ---------->|
+                                            ^ was it busy, with how many clients? then it rests in this window:
+    turn     serve 3   rest   serve 7   rest   serve 14   wait   serve 5 ...
+                                               ^ a quarter of the clients: enough, no rest
+
+A window is busy when the thread has used half of its time; once it rests, a quarter is enough. Below CLIENTS_MIN clients
+it never rests: a few clients that wait for each reply would be slowed down. Many lose nothing as long as most of them are
+not the ones that wait. A rest delays a command by wake-coalescing-us at most, and by nothing when the reactor has time.
+
+All functions run on the reactor's own thread.
+"""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+cdef enum:
+    WINDOW_US = 16384
+    CLIENTS_MIN = 16
+
+cdef struct Coalescing:
+    int64_t began_us                     # the window
+    uint64_t began_cpu_ns                # what the thread had used then
+    uint32_t window                      # the window's number, by which a connection knows whether it is counted
+    uint32_t clients                     # so many have been served in the window
+    uint32_t enough                      # clients served in a turn, after which it does not rest; 0: it never rests
+    uint64_t rests                       # since the start; written by the thread only, read relaxed
+
+# Makes the thread's rests exact; and its timers as they were.
+cdef void coalescing_begin() noexcept nogil
+cdef void coalescing_end() noexcept nogil
+
+# Whether the window ends at now_us. The clock may have jumped.
+cdef inline bint coalescing_is_due(const Coalescing* self, int64_t now_us) noexcept nogil:
+    return not 0 <= now_us - self.began_us < WINDOW_US
+
+# Ends the window, the thread having used cpu_ns since its start, and begins the next.
+cdef void coalescing_next(Coalescing* self, int64_t now_us, uint64_t cpu_ns) noexcept nogil
+# The same; asks the system for the thread's CPU time.
+cdef void coalescing_next_now(Coalescing* self, int64_t now_us) noexcept nogil
+# Rests for rest_us if the turn that served `clients` was too small. REQUIRES: holds nothing that others wait for.
+cdef void coalescing_rest(Coalescing* self, uint32_t clients, uint64_t rest_us) noexcept nogil

@@ -1,0 +1,38 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""server/coalescing.pxd for the tests."""
+from libc.string cimport memset
+
+from kvcy.server.coalescing cimport (
+    CLIENTS_MIN, WINDOW_US, Coalescing, coalescing_is_due, coalescing_next, coalescing_rest)
+
+FEWEST_CLIENTS = CLIENTS_MIN
+WINDOW = WINDOW_US
+
+
+cdef class CoalescingProbe:
+    """A reactor's decisions, with times given by hand; the first window begins at 1 s."""
+    cdef Coalescing coalescing
+    cdef long long now_us
+    cdef unsigned long long cpu_us
+
+    def __cinit__(self):
+        memset(&self.coalescing, 0, sizeof(Coalescing))
+        self.now_us = 1000000
+        coalescing_next(&self.coalescing, self.now_us, 0)
+
+    def pass_window(self, int clients, int busy_percent, int length_us=WINDOW_US) -> int:
+        """Serves so many clients in a window, busy for a part of it; what is enough for a turn of the next."""
+        self.coalescing.clients = clients
+        self.now_us += length_us
+        self.cpu_us += (length_us * busy_percent + 99) // 100
+        assert coalescing_is_due(&self.coalescing, self.now_us) == (length_us >= WINDOW_US or length_us < 0)
+        coalescing_next(&self.coalescing, self.now_us, self.cpu_us * 1000)
+        assert self.coalescing.clients == 0
+        return self.coalescing.enough
+
+    def rest(self, unsigned int clients, int rest_us) -> bool:
+        """Whether it rests after a turn that served so many."""
+        cdef unsigned long long before = self.coalescing.rests
+        with nogil:
+            coalescing_rest(&self.coalescing, clients, rest_us)
+        return self.coalescing.rests == before + 1

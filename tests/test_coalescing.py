@@ -1,0 +1,72 @@
+"""When a busy reactor rests before it waits for the next clients: the rule, with times given by hand.
+
+That a running reactor follows it, and that no reply is lost by it, is in test_reactor.py.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from probes.coalescing_probe import FEWEST_CLIENTS, WINDOW, CoalescingProbe
+
+
+@pytest.mark.parametrize("clients", [0, 1, FEWEST_CLIENTS - 1])
+def test_a_few_clients_are_never_kept_waiting(clients: int) -> None:
+    probe = CoalescingProbe()
+    for _ in range(5):
+        assert probe.pass_window(clients, 100) == 0
+        assert not probe.rest(0, 100)
+
+
+def test_a_reactor_that_has_time_never_rests() -> None:
+    probe = CoalescingProbe()
+    for _ in range(5):
+        assert probe.pass_window(1000, 49) == 0
+        assert not probe.rest(0, 100)
+
+
+@pytest.mark.parametrize("clients", [FEWEST_CLIENTS, 50, 10_000])
+def test_a_busy_one_rests_after_turns_that_served_less_than_a_quarter(clients: int) -> None:
+    probe = CoalescingProbe()
+    enough = probe.pass_window(clients, 50)
+    assert enough == clients // 4
+    assert probe.rest(0, 1)
+    assert probe.rest(enough - 1, 1)
+    assert not probe.rest(enough, 1)
+    assert not probe.rest(clients, 1)
+
+
+def test_resting_makes_it_less_busy_without_ending_it() -> None:
+    probe = CoalescingProbe()
+    assert probe.pass_window(50, 35) == 0
+    assert probe.pass_window(50, 60) == 12
+    assert probe.pass_window(50, 35) == 12
+    assert probe.pass_window(50, 34) == 0
+    assert probe.pass_window(50, 35) == 0
+
+
+def test_clients_that_go_away_end_it() -> None:
+    probe = CoalescingProbe()
+    assert probe.pass_window(50, 90) == 12
+    assert probe.pass_window(FEWEST_CLIENTS - 1, 90) == 0
+
+
+def test_a_long_sleep_ends_it() -> None:
+    probe = CoalescingProbe()
+    assert probe.pass_window(50, 90) == 12
+    assert probe.pass_window(50, 1, 60_000_000) == 0
+
+
+def test_zero_us_is_no_rest() -> None:
+    probe = CoalescingProbe()
+    assert probe.pass_window(50, 90) == 12
+    assert not probe.rest(0, 0)
+    assert probe.rest(0, 1)
+
+
+def test_a_clock_that_jumps_back_begins_a_new_window() -> None:
+    probe = CoalescingProbe()
+    probe.pass_window(50, 90)
+    probe.pass_window(0, 0, -5_000_000)
+    assert probe.pass_window(50, 20, WINDOW) == 0
+    assert probe.pass_window(50, 90, WINDOW) == 12
