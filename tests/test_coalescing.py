@@ -1,11 +1,14 @@
-"""When a busy reactor rests before it waits for the next clients: the rule, with times given by hand.
-
-That a running reactor follows it, and that no reply is lost by it, is in test_reactor.py.
-"""
+"""When a busy reactor rests before it waits for the next clients: the rule, with times given by hand, and a reactor."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
 import pytest
+import resp
+from kvcy_server import Client
+from running_reactor import TIMEOUT_S, Running
 
 from probes.coalescing_probe import FEWEST_CLIENTS, WINDOW, CoalescingProbe
 
@@ -70,3 +73,51 @@ def test_a_clock_that_jumps_back_begins_a_new_window() -> None:
     probe.pass_window(0, 0, -5_000_000)
     assert probe.pass_window(50, 20, WINDOW) == 0
     assert probe.pass_window(50, 90, WINDOW) == 12
+
+
+# --- a reactor that runs
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    one = Running()
+    yield one
+    one.end(now=True)
+
+
+LONG_WORK = resp.encode(("EXISTS", *["counter", "missing"] * 2000)) + resp.encode(("INCR", "counter"))
+
+
+def work(clients: list[Client]) -> None:
+    """Has each do something that takes the reactor much longer than sending takes the test; checks the replies."""
+    for client in clients:
+        client.socket.sendall(LONG_WORK)
+    replies = [(client.read(), int(client.read()[1:])) for client in clients]
+    counts = sorted(count for _, count in replies)
+    assert counts == list(range(counts[0], counts[0] + len(clients)))
+    assert {exist for exist, _ in replies} == {b":2000\r\n"}
+
+
+def test_a_busy_reactor_rests_unless_told_not_to(running: Running) -> None:
+    clients = [running.connect() for _ in range(20)]
+    assert clients[0].run("SET", "counter", "0") == b"+OK\r\n"
+    deadline = time.monotonic() + TIMEOUT_S
+    while running.reactor.stats()["rests"] < 10:
+        assert time.monotonic() < deadline
+        work(clients)
+    running.limits.set_wake_coalescing(0)
+    work(clients)  # the rest under way is over
+    rests = running.reactor.stats()["rests"]
+    for _ in range(50):
+        work(clients)
+    assert running.reactor.stats()["rests"] == rests
+    for client in clients:
+        client.close()
+
+
+def test_one_client_is_never_kept_waiting(running: Running) -> None:
+    with running.connect() as client:
+        assert client.run("SET", "counter", "0") == b"+OK\r\n"
+        for _ in range(500):
+            work([client])
+    assert running.reactor.stats()["rests"] == 0

@@ -1,4 +1,4 @@
-"""The reactor by itself: a thread that is handed one end of socket pairs."""
+"""The reactor by itself: see running_reactor.py."""
 
 from __future__ import annotations
 
@@ -10,52 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 import resp
-from kvcy_server import Client
-
-from kvcy._core import Store
-from kvcy.server.limits import ClientLimits
-from kvcy.server.native import Native
-from kvcy.server.reactor import Reactor
-from kvcy.server.requests import Request
-
-TIMEOUT_S = 60
-
-
-class Running:
-    """A reactor in a thread."""
-
-    def __init__(self, other: Running | None = None) -> None:
-        """With `other` over the same store."""
-        self.store = other.store if other else Store()
-        self.native = other.native if other else Native(self.store)
-        self.limits = ClientLimits()
-        self.reactor = Reactor(self.store, self.native.service, self.limits)
-        self.thread = threading.Thread(target=self.reactor.run)
-        self.thread.start()
-
-    def connect(self, *, idle_s: float = 0, send_buffer_bytes: int = 0) -> Client:
-        """A client that the reactor believes to have been idle for so long."""
-        ours, theirs = socket.socketpair()
-        if send_buffer_bytes:
-            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
-        theirs.setblocking(False)
-        self.reactor.adopt(theirs.detach(), "peer:1", "own:1", int((time.time() - idle_s) * 1000))
-        return Client(ours)
-
-    def request(self) -> Request:
-        """The next command that waits for Python."""
-        while True:
-            ready, _, _ = select.select([self.reactor.request_fd], [], [], TIMEOUT_S)
-            assert ready
-            requests = self.reactor.requests()
-            if requests:
-                assert len(requests) == 1
-                return requests[0]
-
-    def end(self, *, now: bool = False) -> None:
-        self.reactor.stop(now)
-        self.thread.join(TIMEOUT_S)
-        assert not self.thread.is_alive()
+from running_reactor import TIMEOUT_S, Running
 
 
 @pytest.fixture
@@ -200,44 +155,6 @@ def test_idle_clients_are_closed_after_the_timeout(running: Running) -> None:
         assert idle.read_all() == b""
         assert running.reactor.stats()["closed_by_timeout"] == 1
         assert fresh.run("PING") == b"+PONG\r\n"
-
-
-LONG_WORK = resp.encode(("EXISTS", *["counter", "missing"] * 2000)) + resp.encode(("INCR", "counter"))
-
-
-def work(clients: list[Client]) -> None:
-    """Has each do something that takes the reactor much longer than sending takes the test; checks the replies."""
-    for client in clients:
-        client.socket.sendall(LONG_WORK)
-    replies = [(client.read(), int(client.read()[1:])) for client in clients]
-    counts = sorted(count for _, count in replies)
-    assert counts == list(range(counts[0], counts[0] + len(clients)))
-    assert {exist for exist, _ in replies} == {b":2000\r\n"}
-
-
-def test_a_busy_reactor_rests_unless_told_not_to(running: Running) -> None:
-    clients = [running.connect() for _ in range(20)]
-    assert clients[0].run("SET", "counter", "0") == b"+OK\r\n"
-    deadline = time.monotonic() + TIMEOUT_S
-    while running.reactor.stats()["rests"] < 10:
-        assert time.monotonic() < deadline
-        work(clients)
-    running.limits.set_wake_coalescing(0)
-    work(clients)  # the rest under way is over
-    rests = running.reactor.stats()["rests"]
-    for _ in range(50):
-        work(clients)
-    assert running.reactor.stats()["rests"] == rests
-    for client in clients:
-        client.close()
-
-
-def test_one_client_is_never_kept_waiting(running: Running) -> None:
-    with running.connect() as client:
-        assert client.run("SET", "counter", "0") == b"+OK\r\n"
-        for _ in range(500):
-            work([client])
-    assert running.reactor.stats()["rests"] == 0
 
 
 def test_a_reset_in_the_middle_of_a_reply_hurts_nobody(running: Running) -> None:

@@ -6,14 +6,15 @@ it more than several commands; the client that wakes it pays too. So a reactor t
 wait for the next of them at once: it rests a moment, in which nothing wakes it, and then serves all that have come.
 Network cards moderate their interrupts in the same way, and for the same reason (adaptive interrupt coalescing).
 
-    time     |<---------- window ---------->|<---------- window ---------->|
-                                            ^ was it busy, with how many clients? then it rests in this window:
-    turn     serve 3   rest   serve 7   rest   serve 14   wait   serve 5 ...
-                                               ^ a quarter of the clients: enough, no rest
+    time   |<----------- window ----------->|<----------- window ----------->|
+                                            ^ was it busy, with how many clients? then it rests in this one:
+    turn   serve 3   wait   serve 2   wait   serve 7   rest   serve 14   wait   serve 5   rest
+                                                                    ^ a quarter of the clients: no rest
 
-A window is busy when the thread has used half of its time; once it rests, a quarter is enough. Below CLIENTS_MIN clients
-it never rests: a few clients that wait for each reply would be slowed down. Many lose nothing as long as most of them are
-not the ones that wait. A rest delays a command by wake-coalescing-us at most, and by nothing when the reactor has time.
+A window is busy when the thread has used half of its time; once it rests, about a third is enough, since resting makes
+it less busy. Below CLIENTS_MIN clients it never rests: a few that wait for each reply would be slowed down. Of many,
+most are not the ones that wait. A rest delays a command by wake-coalescing-us at most, and by nothing when the reactor
+has time.
 
 All functions run on the reactor's own thread.
 """
