@@ -31,9 +31,10 @@ from kvcy.commands.types cimport (
     Session,
 )
 from kvcy.engine.block cimport Bytes
+from kvcy.engine.journal cimport GROUP_BYTES
 from kvcy.engine.keyspace cimport keyspace_settle
 from kvcy.engine.log cimport log_appended
-from kvcy.engine.operations cimport ops_free
+from kvcy.engine.operations cimport ops_free, ops_reserve
 from kvcy.engine.shards cimport Key, Keyspace, shard_lock, shard_unlock
 from kvcy.engine.platform cimport (
     add_relaxed_u64, likely, load_acquire_u32, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely,
@@ -68,7 +69,7 @@ cdef Executor* executor_new(Keyspace* keyspace, Service* service) noexcept nogil
     executor.batch = <Prepared*> calloc(AHEAD_ENOUGH + 2 * BATCH_MAX, sizeof(Prepared))
     writer_init(&executor.reply)
     arguments_init(&executor.arguments)
-    if executor.stats == NULL or executor.batch == NULL:
+    if executor.stats == NULL or executor.batch == NULL or not ops_reserve(&executor.group, GROUP_BYTES):
         executor_release(executor)
         return NULL
     service_add_executor(service, executor)

@@ -14,5 +14,6 @@ cdef bint command_shards(Executor* executor, const Row* row, const Bytes* argv, 
 # Locks shards exclusively for changes that belong together; what is logged until the unlocking becomes one record.
 cdef void command_lock(Call* call, const ShardSet* shards) noexcept nogil
 cdef void command_unlock(Call* call, const ShardSet* shards) noexcept nogil
-# Runs the handler of a command under its locks, if it has any to take.
+# Runs the handler of a command under its locks, if it has any to take. One that is to be logged as a group, and finds
+# no memory for that, is refused before it has changed anything.
 cdef void command_run_locked(Call* call) noexcept nogil

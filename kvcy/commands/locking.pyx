@@ -1,10 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Commands with several keys: see locking.pxd."""
 from libc.stdlib cimport realloc
+from kvcy.commands.call cimport reply_out_of_memory
 from kvcy.commands.types cimport ALL_SHARDS, READONLY, SELF_LOCKING
-from kvcy.engine.journal cimport journal_commit
+from kvcy.engine.journal cimport journal_commit, journal_ready
 from kvcy.engine.keyspace cimport keyspace_settle
 from kvcy.engine.log cimport log_appended
+from kvcy.engine.operations cimport OPERATION_HEAD_MAX
 from kvcy.engine.shards cimport (
     Keyspace, keyspace_key, shards_add, shards_add_all, shards_clear, shards_has, shards_lock, shards_unlock)
 
@@ -54,6 +56,22 @@ cdef void command_lock(Call* call, const ShardSet* shards) noexcept nogil:
     call.access.group = &call.executor.group
 
 
+cdef bint command_ready(Call* call) noexcept nogil:
+    """Makes sure of the group's memory for the small operations of a command: for each key one, be it the removal of
+    what has expired or what the command is for, and one on all keys. Puts and splices see to theirs. False: it has
+    replied that there is no memory."""
+    cdef size_t bytes = 0
+    cdef uint32_t index
+    if call.access.keyspace.log == NULL or call.access.group == NULL:
+        return True
+    for index in range(call.key_count):
+        bytes += OPERATION_HEAD_MAX + call.keys[index].size
+    if journal_ready(call.access.keyspace, call.access.group, bytes, 0):
+        return True
+    reply_out_of_memory(call)
+    return False
+
+
 cdef void command_unlock(Call* call, const ShardSet* shards) noexcept nogil:
     journal_commit(call.access.keyspace, call.access.group, shards, call.access.now_ms)
     call.access.group = NULL
@@ -75,7 +93,8 @@ cdef void command_run_locked(Call* call) noexcept nogil:
     cdef ShardSet shards
     cdef uint32_t index
     if call.held != NULL or call.row.flags & SELF_LOCKING or (call.key_count == 0 and call.row.flags & ALL_SHARDS == 0):
-        call.row.handler(call)
+        if command_ready(call):
+            call.row.handler(call)
         call.access.expired_seen = 0
         if call.held == NULL and keyspace.log != NULL and call.row.flags & (SELF_LOCKING | READONLY):
             call.executor.gate = log_appended(keyspace.log)      # it has seen who knows what
@@ -87,7 +106,8 @@ cdef void command_run_locked(Call* call) noexcept nogil:
         shards_add(&shards, call.keys[index].shard)
     if call.access.exclusive:
         command_lock(call, &shards)
-        call.row.handler(call)
+        if command_ready(call):
+            call.row.handler(call)
         command_unlock(call, &shards)
     else:
         shards_lock(keyspace, &shards, False)

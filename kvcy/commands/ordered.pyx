@@ -32,6 +32,7 @@ from kvcy.engine.ranging cimport (
     range_ready, range_ready_all, range_walk)
 from kvcy.engine.shards cimport (
     ShardSet, shard_lock, shard_unlock, shards_add_all, shards_clear, shards_lock, shards_unlock)
+from kvcy.engine.status cimport NOT_FOUND, NO_MEMORY, Status
 from kvcy.protocol.writer cimport write_error, write_int
 
 ROWS = (
@@ -186,14 +187,18 @@ cdef void count_step(Call* call, RangeWalk* walk) noexcept nogil:
 
 cdef void delete_step(Call* call, RangeWalk* walk) noexcept nogil:
     cdef uint32_t shard = walk.shard
+    cdef Status status
     walk.log_error = admission_write_error(call.access.keyspace)
     if walk.log_error:
         return
     lock_one(call, shard, True)
     if not range_ready(&call.access, shard):
         walk.failed = range_prepare(&call.access, shard, INDEX_SLOTS) == INDEX_NO_MEMORY
-    elif not range_delete(&call.access, shard, &walk.keys, STEP_DELETIONS, &walk.total):
-        shard_done(call, walk)
+    else:
+        status = range_delete(&call.access, shard, &walk.keys, STEP_DELETIONS, &walk.total)
+        walk.failed = status == NO_MEMORY
+        if status == NOT_FOUND:
+            shard_done(call, walk)
     unlock_one(call, shard)
 
 

@@ -1,13 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""How a mutation reaches the log: see journal.pxd.
-
-A group that has no memory left for a small operation (a deletion, an expiry) is appended as far as it has come: the
-change has been applied and must be in the log, even at the price that a crash at this moment splits the group.
-"""
+"""How a mutation reaches the log: see journal.pxd."""
 from kvcy.engine.log cimport LogPiece, log_append
 from kvcy.engine.operations cimport (
-    OPERATION_HEAD_MAX, delete_head_write, expire_head_write, ops_delete, ops_expire, ops_flush, ops_put, ops_splice,
-    ops_swap, put_head_write, splice_head_write)
+    OPERATION_HEAD_MAX, delete_head_write, expire_head_write, ops_delete, ops_expire, ops_flush, ops_put, ops_shrink,
+    ops_splice, ops_swap, put_head_write, splice_head_write)
 from kvcy.engine.shards cimport shards_has
 
 cdef enum:
@@ -36,15 +32,6 @@ cdef uint64_t append_all(Keyspace* keyspace, OpBuffer* operations, int64_t now_m
     return log_append(keyspace.log, &piece, 1, now_ms)
 
 
-cdef bint in_group(const Change* change) noexcept nogil:
-    """Whether the operation goes into the group; makes room for it. REQUIRES: it is small."""
-    if change.group == NULL:
-        return False
-    if not ops_reserve(change.group, ops_bytes(change.key_size, 0)) and change.group.size:
-        append_all(change.keyspace, change.group, change.now_ms)
-    return ops_reserve(change.group, ops_bytes(change.key_size, 0))
-
-
 cdef void journal_put(const Change* change, const EntryPlan* plan) noexcept nogil:
     cdef char[OPERATION_HEAD_MAX] head
     if change.keyspace.log == NULL:
@@ -61,7 +48,7 @@ cdef void journal_delete(const Change* change) noexcept nogil:
     cdef char[OPERATION_HEAD_MAX] head
     if change.keyspace.log == NULL:
         return
-    if in_group(change):
+    if change.group != NULL:
         ops_delete(change.group, change.database, change.key, change.key_size)
         return
     append(change, head, delete_head_write(head, change.database, change.key_size), NULL, 0)
@@ -71,7 +58,7 @@ cdef void journal_expire(const Change* change, int64_t expire_ms) noexcept nogil
     cdef char[OPERATION_HEAD_MAX] head
     if change.keyspace.log == NULL:
         return
-    if in_group(change):
+    if change.group != NULL:
         ops_expire(change.group, change.database, change.key, change.key_size, expire_ms)
         return
     append(change, head, expire_head_write(head, change.database, change.key_size, expire_ms), NULL, 0)
@@ -111,7 +98,7 @@ cdef void journal_flush(Keyspace* keyspace, OpBuffer* group, int64_t now_ms, int
     cdef OpBuffer alone = buffer_in(head, sizeof(head))
     if keyspace.log == NULL:
         return
-    if group != NULL and ops_reserve(group, ops_bytes(0, 0)):
+    if group != NULL:
         ops_flush(group, database)
         return
     ops_flush(&alone, database)
@@ -123,7 +110,7 @@ cdef void journal_swap(Keyspace* keyspace, OpBuffer* group, int64_t now_ms, int 
     cdef OpBuffer alone = buffer_in(head, sizeof(head))
     if keyspace.log == NULL:
         return
-    if group != NULL and ops_reserve(group, ops_bytes(0, 0)):
+    if group != NULL:
         ops_swap(group, first, second)
         return
     ops_swap(&alone, first, second)
@@ -136,6 +123,8 @@ cdef void journal_commit(Keyspace* keyspace, OpBuffer* group, const ShardSet* sh
     if group == NULL or group.size == 0:
         return
     end = append_all(keyspace, group, now_ms)
+    if group.capacity > GROUP_KEPT_BYTES_MAX:
+        ops_shrink(group, GROUP_BYTES)
     for i in range(keyspace.shard_count):
         if shards_has(shards, i):
             keyspace.shards[i].position = end

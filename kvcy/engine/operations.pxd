@@ -51,8 +51,10 @@ cdef struct Operation:                   # key and value are borrowed from the b
     size_t offset
     int other                            # of a swap
 
-# Room for `bytes` more; false (nothing changed) when there is no memory, or all would be beyond a record's 4 GiB.
+# Room for `bytes` more; false (nothing changed) when there is no memory, or all would be beyond RECORD_SIZE_MAX.
 cdef bint ops_reserve(OpBuffer* buffer, size_t bytes) noexcept nogil
+# Gives memory back where the buffer, which is empty, has more than `bytes`.
+cdef void ops_shrink(OpBuffer* buffer, size_t bytes) noexcept nogil
 cdef void ops_free(OpBuffer* buffer) noexcept nogil      # the memory; the buffer is then an empty one
 
 # REQUIRES for all: reserved at least ops_bytes(key size, value size).

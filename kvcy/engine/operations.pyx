@@ -4,6 +4,7 @@
 Numbers are little-endian, as is every processor kvcy runs on, so they are copied as they are. A number has one
 encoding: a varint with needless bytes is malformed, as is an expiry of 0 where there is said to be one.
 """
+from kvcy.engine.log_format cimport RECORD_SIZE_MAX
 from kvcy.engine.memory cimport memory_free, memory_resize
 
 cdef enum:
@@ -14,9 +15,8 @@ cdef extern from *:
     #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
     #error "the files' numbers are little-endian: this processor needs code that turns them round"
     #endif
-    #define KVCY_OPERATIONS_MAX 0xFFFFFFFFu
     """
-    const size_t OPERATIONS_BYTES_MAX "KVCY_OPERATIONS_MAX"
+    pass
 
 
 # --- writing
@@ -26,16 +26,26 @@ cdef bint ops_reserve(OpBuffer* buffer, size_t bytes) noexcept nogil:
     cdef char* data
     if bytes <= buffer.capacity - buffer.size:
         return True
-    if bytes > OPERATIONS_BYTES_MAX - buffer.size:
+    if bytes > RECORD_SIZE_MAX - buffer.size:
         return False
     capacity = max(buffer.size + bytes, buffer.capacity * 2, <size_t> BUFFER_BYTES_MIN)
-    capacity = min(capacity, OPERATIONS_BYTES_MAX)
+    capacity = min(capacity, <size_t> RECORD_SIZE_MAX)
     data = <char*> memory_resize(buffer.data, capacity)
     if data == NULL:
         return False
     buffer.data = data
     buffer.capacity = capacity
     return True
+
+
+cdef void ops_shrink(OpBuffer* buffer, size_t bytes) noexcept nogil:
+    cdef char* data
+    invariant(buffer.size == 0 and bytes > 0)
+    if buffer.capacity > bytes:
+        data = <char*> memory_resize(buffer.data, bytes)
+        if data != NULL:
+            buffer.data = data
+            buffer.capacity = bytes
 
 
 cdef void ops_free(OpBuffer* buffer) noexcept nogil:

@@ -12,6 +12,7 @@ from kvcy.engine.entry cimport Entry
 from kvcy.engine.keyspace cimport Access
 from kvcy.engine.ordered cimport OrderedBound
 from kvcy.engine.partition cimport Partition
+from kvcy.engine.status cimport Status
 
 cdef enum:
     INDEX_SLOTS = 128                    # for index_slice: some 60 us
@@ -44,7 +45,8 @@ cdef void range_walk(Access* access, const KeyRange* keys, uint64_t count_max, R
 # Counts the range's keys in one shard from keys.low on; the entry where to go on, or NULL when none is left.
 # REQUIRES: the shard locked, range_ready.
 cdef const Entry* range_count(Access* access, uint32_t shard, const KeyRange* keys, uint64_t* total) noexcept nogil
-# Deletes up to `count_max` of the range's keys in one shard. True: there may be more.
+# Deletes up to `count_max` of the range's keys in one shard. OK: there may be more; NOT_FOUND: there is none left;
+# NO_MEMORY: to log the next one with the rest of the group.
 # REQUIRES: the shard locked exclusively, range_ready.
-cdef bint range_delete(Access* access, uint32_t shard, const KeyRange* keys, uint32_t count_max,
-                       uint64_t* total) noexcept nogil
+cdef Status range_delete(Access* access, uint32_t shard, const KeyRange* keys, uint32_t count_max,
+                         uint64_t* total) noexcept nogil

@@ -9,6 +9,7 @@ from libc.stdint cimport int64_t
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport entry_expired, entry_key
+from kvcy.engine.journal cimport journal_ready
 from kvcy.engine.keyspace cimport keyspace_delete
 from kvcy.engine.node cimport Node, bytes_order, node_handles
 from kvcy.engine.ordered cimport (
@@ -16,6 +17,7 @@ from kvcy.engine.ordered cimport (
     ordered_node, ordered_prefetch, ordered_ready, ordered_seek, ordered_step)
 from kvcy.engine.platform cimport invariant, prefetch
 from kvcy.engine.shards cimport Key, keyspace_key
+from kvcy.engine.status cimport NOT_FOUND, NO_MEMORY, OK
 from kvcy.engine.table cimport Slot, table_from
 
 cdef enum:
@@ -214,20 +216,22 @@ cdef const Entry* range_count(Access* access, uint32_t shard, const KeyRange* ke
 
 # --- deleting
 
-cdef bint range_delete(Access* access, uint32_t shard, const KeyRange* keys, uint32_t count_max,
-                       uint64_t* total) noexcept nogil:
+cdef Status range_delete(Access* access, uint32_t shard, const KeyRange* keys, uint32_t count_max,
+                         uint64_t* total) noexcept nogil:
     cdef const Partition* partition = access.keyspace.shards[shard].partitions[access.database]
     cdef OrderedPlace place
     cdef Bytes name
     cdef Key key
     if partition == NULL:
-        return False
+        return NOT_FOUND
     while count_max:
         place = ordered_seek(partition.ordered, &keys.low, False)
         if place.node == 0 or ordered_beyond(ordered_entry(partition.ordered, place), &keys.high, False):
-            return False
+            return NOT_FOUND
         name = entry_key(ordered_entry(partition.ordered, place))
         key = keyspace_key(access.keyspace, name.data, name.size)
+        if not journal_ready(access.keyspace, access.group, key.size, 0):
+            return NO_MEMORY
         total[0] += keyspace_delete(access, &key)        # false: it had expired, and is gone as well
         count_max -= 1
-    return True
+    return OK

@@ -29,12 +29,14 @@ cdef Status keyspace_copy(Access* access, const Key* source, const Key* target, 
 
 
 cdef bint rename_ready(Access* access, const Key* source, const Key* target) noexcept nogil:
-    """Makes sure of the group's memory for all that a rename may log, lest the log parts it: the deletion of what has
-    expired at the target, the put, the deletion of the source."""
-    cdef const Entry* entry = keyspace_peek(access, source)
-    cdef size_t value_size = 0 if entry == NULL else entry_value(entry).size
-    return journal_ready(access.keyspace, access.group, source.size + 2 * (target.size + OPERATION_HEAD_MAX),
-                         value_size)
+    """Makes sure of the group's memory for all that a rename may log: the deletion of what has expired at the target,
+    the put, the deletion of the source (which may have expired: then it is all there is)."""
+    cdef size_t bytes = source.size + 2 * (target.size + OPERATION_HEAD_MAX)
+    cdef const Entry* entry
+    if not journal_ready(access.keyspace, access.group, bytes, 0):
+        return False
+    entry = keyspace_peek(access, source)
+    return entry == NULL or journal_ready(access.keyspace, access.group, bytes, entry_value(entry).size)
 
 
 cdef Status keyspace_rename(Access* access, const Key* source, const Key* target, int target_database,

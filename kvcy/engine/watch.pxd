@@ -14,5 +14,6 @@ cdef bint watch_add(Access* access, Watcher* watcher, const Key* key) noexcept n
 cdef void watch_clear(Keyspace* keyspace, Watcher* watcher) noexcept nogil
 # Adds the shards of all watched keys to the set (for EXEC).
 cdef void watch_shards(const Watcher* watcher, ShardSet* set) noexcept nogil
-# Whether a watched key has changed or has expired since. REQUIRES: the shards of watch_shards locked exclusively.
+# Whether a watched key has changed or has expired since. What has expired is removed, each a record of its own.
+# REQUIRES: the shards of watch_shards locked exclusively; the group is empty.
 cdef bint watch_broken(Access* access, const Watcher* watcher) noexcept nogil

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint32_t
 
 from kvcy.engine.keyspace cimport keyspace_peek
+from kvcy.engine.operations cimport OpBuffer
 from kvcy.engine.shards cimport Shard, keyspace_key, shard_lock, shard_unlock, shards_add
 from kvcy.engine.platform cimport load_acquire_u32, store_relaxed_u32
 from kvcy.engine.watchlist cimport Watch, watchlist_add, watchlist_remove
@@ -38,12 +39,15 @@ cdef void watch_shards(const Watcher* watcher, ShardSet* set) noexcept nogil:
 
 cdef bint watch_broken(Access* access, const Watcher* watcher) noexcept nogil:
     cdef int database = access.database
+    cdef OpBuffer* group = access.group
     cdef const Watch* watch = watcher.watches
     cdef Key key
+    access.group = NULL
     while watch != NULL:             # peeking removes what has expired, which touches the watcher
         key = keyspace_key(access.keyspace, watch.watched.key, watch.watched.size)
         access.database = watch.watched.database
         keyspace_peek(access, &key)
         watch = watch.next_of_watcher
     access.database = database
+    access.group = group
     return load_acquire_u32(&watcher.dirty) != 0
