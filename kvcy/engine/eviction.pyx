@@ -7,10 +7,12 @@ The table of policies, exact LRU, and the loop that takes step by step. LRU's vi
 from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t
 
 from kvcy.engine.clock cimport monotonic_ns
+from kvcy.engine.futex cimport store_ordered_u32, swap_ordered_u32
 from kvcy.engine.log cimport LOG_WORKING, log_kick, log_state
 from kvcy.engine.partition cimport LIST_LASTING, LIST_VOLATILE, AccessKind, Partition, partition_set_kind
 from kvcy.engine.platform cimport (
-    invariant, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64)
+    invariant, load_acquire_u32, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64,
+    store_release_u32)
 from kvcy.engine.policy cimport Policy, Rank, Step
 from kvcy.engine.queues cimport queues_adopt, queues_make
 from kvcy.engine.s3fifo cimport s3fifo_kind, s3fifo_step
@@ -103,8 +105,8 @@ cdef bint eviction_configure(Keyspace* keyspace, uint32_t policy, uint32_t tenac
     tails_forget(keyspace)
     store_relaxed_u32(&keyspace.lru_ordered, row.ordered)
     store_kind(&keyspace.kind, row.kind)
-    store_relaxed_u32(&keyspace.eviction.policy, policy)
-    store_relaxed_u32(&keyspace.eviction.adopted, 0)
+    store_release_u32(&keyspace.eviction.policy, policy)        # whoever steps by it finds its queues
+    store_ordered_u32(&keyspace.eviction.adopted, 0)
     return True
 
 
@@ -112,7 +114,8 @@ cdef void eviction_adopt(Keyspace* keyspace, int64_t now_ms) noexcept nogil:
     cdef Partition* partition
     cdef uint32_t i
     cdef int database
-    store_relaxed_u32(&keyspace.eviction.adopted, 1)
+    # Before the kind is looked at: a policy that comes meanwhile makes it 0 again.
+    swap_ordered_u32(&keyspace.eviction.adopted, 1)
     for i in range(keyspace.shard_count):
         shard_lock(keyspace, i, True)
         for database in range(DATABASES_MAX):
@@ -124,7 +127,7 @@ cdef void eviction_adopt(Keyspace* keyspace, int64_t now_ms) noexcept nogil:
 
 
 cdef bint eviction_step(Keyspace* keyspace, int64_t now_ms) noexcept nogil:
-    cdef const Policy* policy = &policies[load_relaxed_u32(&keyspace.eviction.policy)]
+    cdef const Policy* policy = &policies[load_acquire_u32(&keyspace.eviction.policy)]
     return policy.step != NULL and policy.step(keyspace, policy, now_ms)
 
 

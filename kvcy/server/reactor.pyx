@@ -28,12 +28,11 @@ from kvcy.commands.executor cimport executor_free, executor_load_done, executor_
 from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport session_free, session_new
 from kvcy.commands.types cimport Session
+from kvcy.engine.futex cimport load_ordered_u32, load_ordered_u64, store_ordered_u32
 from kvcy.engine.log cimport (
     log_appended, log_holds_back, log_kick, log_kick_crowd, log_subscribe, log_unsubscribe)
 from kvcy.engine.platform cimport (
-    add_relaxed_u64, likely, load_acquire_u32, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64,
-    unlikely,
-)
+    add_relaxed_u64, likely, load_acquire_u32, load_relaxed_u64, store_relaxed_u64, unlikely)
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
 from kvcy.server.coalescing cimport (
     coalescing_begin, coalescing_end, coalescing_is_due, coalescing_next_now, coalescing_rest)
@@ -231,16 +230,16 @@ cdef void loop_run(Loop* loop) noexcept nogil:
             kick_log(loop, count == 0)
             if loop.gated != NULL:
                 connection_release_gated(loop)
-        if load_relaxed_u32(&loop.stop) != STOP_NOT:
+        if load_ordered_u32(&loop.stop) != STOP_NOT:
             if not loop.draining:
                 begin_drain(loop)
-            if load_relaxed_u32(&loop.stop) == STOP_NOW:
+            if load_ordered_u32(&loop.stop) == STOP_NOW:
                 break
         bury(loop)
         sweep_some(loop)
         if unlikely(load_acquire_u32(&loop.give_count) != 0):
             loop_give(loop)
-        if loop.draining and load_relaxed_u64(&loop.count) == 0:
+        if loop.draining and load_ordered_u64(&loop.count) == 0:
             break
     if loop.executor.quiet_thread >= 0:
         quiet_leave(loop.executor.quiet_thread)
@@ -369,7 +368,7 @@ cdef class Reactor:
         """Lets run() return: when all that was received has been answered and sent, or now."""
         cdef uint32_t wanted = STOP_NOW if now else STOP_DRAIN
         if self.loop.stop < wanted:
-            store_relaxed_u32(&self.loop.stop, wanted)
+            store_ordered_u32(&self.loop.stop, wanted)
             mailbox_wake(&self.loop.inbox)
 
     def give(self, Reactor target not None, uint32_t count) -> None:
