@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from kvcy.engine.directory import Directory, Manifest
 PROGRAM = str(Path(__file__).with_name("held_server.py"))
 HEAD_READS = 2  # of the log's first segment, before its records
 PART_READS = 6  # some of the records too
+RESTORE_READS = 60  # the whole log, to find the way to the point, and some of the records again
 KEYS = 6000
 SEGMENT_BYTES = 1 << 20
 LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
@@ -128,6 +130,20 @@ def test_info_tells_how_far_it_is(directory: Path) -> None:
         fields = persistence(client)
         assert fields["loading"] == "0"
         assert not [name for name in fields if name.startswith("loading_")]
+
+
+def test_a_restore_tells_how_far_it_is_and_nobody_is_served_before(directory: Path) -> None:
+    with held(directory, "--recover-to", f"@{time.time():.3f}", reads=RESTORE_READS) as server:
+        assert server.process.stderr is not None
+        told = re.compile(r"Loading: (\d+) % of (\d+) bytes, about \d+ seconds left")
+        percentage, total = next(match.groups() for line in server.process.stderr if (match := told.search(line)))
+        assert 0 < int(percentage) < 100 and int(total) > KEYS * 1000
+        with pytest.raises(ConnectionRefusedError):
+            server.connect()
+        let_go(server)
+        server.await_ready()
+        assert any("Restored to position" in line for line in server.log)
+        assert server.run("DBSIZE") == b":%d\r\n" % KEYS
 
 
 def test_a_password_is_asked_for_first(directory: Path) -> None:
