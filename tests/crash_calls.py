@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-from kvcy import _opening, _restoring
+from kvcy import _opening, _restoring, _saving
 from kvcy.engine.directory import Directory, Manifest, System
 from probes import seam_probe
 
@@ -43,7 +43,7 @@ class Calls(System):
         return os.pwrite(file, data, offset)
 
     def allocate(self, file: int, size: int) -> None:
-        self.before("allocate")
+        self.before("allocate", file, size)
         os.posix_fallocate(file, 0, size)
 
     def truncate(self, file: int, size: int = 0) -> None:
@@ -89,6 +89,7 @@ def at_seam(calls: Calls, interrupted: bool = False) -> Iterator[None]:
         with (
             mock.patch.multiple(_opening, Directory=directory, Manifest=SmallManifest),
             mock.patch.object(_restoring, "Directory", directory),
+            mock.patch.object(_saving, "Directory", directory),
         ):
             yield
     finally:

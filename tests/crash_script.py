@@ -12,6 +12,8 @@ So what is found after a crash must be one of the states from the last promised 
 
 from __future__ import annotations
 
+import functools
+import select
 import shutil
 import tempfile
 import threading
@@ -131,8 +133,9 @@ def run(
     note: Callable[..., None] = lambda *_: None,
     *,
     commands: int = 40,
-    policy: str = "no",
+    policy: str | None = "no",
     saves: int = 2,
+    forked: bool = False,
     interrupted: bool = False,
 ) -> None:
     """One run, from opening to closing. Ends early when the log breaks, or the directory cannot be opened.
@@ -144,8 +147,9 @@ def run(
         seed: of the commands.
         note: is called with each event that is noted.
         commands: how many there are.
-        policy: appendfsync.
+        policy: appendfsync; None: there is no log, and only a snapshot promises anything.
         saves: how many snapshots are written.
+        forked: whether children write them.
     """
 
     def happens(*event: Any) -> None:
@@ -159,7 +163,9 @@ def run(
         except KvcyError:
             return
         happens("restart", promise.place(state))
-        play_script(store, persistence, Random(seed), happens, commands, policy == "always", saves, shadow_of(state))
+        save = functools.partial(saved, persistence, path, forked)
+        shadow = shadow_of(state)
+        play_script(store, persistence, Random(seed), happens, commands, policy == "always", saves, save, shadow)
 
 
 def play_script(
@@ -170,10 +176,11 @@ def play_script(
     commands: int,
     always: bool,
     saves: int,
+    save: Callable[[], None],
     shadow: Store,
 ) -> None:
     """The part of `run` with the directory open. The shadow holds what the store does, in memory."""
-    flusher = threading.Thread(target=persistence.flush)
+    flusher = threading.Thread(target=persistence.flush if persistence.logging else lambda: None)
     flusher.start()
     try:
         save_at = set(random.sample(range(commands), saves))
@@ -183,7 +190,7 @@ def play_script(
             happens("issued", contents(shadow))
             tried_until_there_is_room(persistence, store.execute, *words)
             if number in save_at:
-                tried_until_there_is_room(persistence, persistence.save)
+                tried_until_there_is_room(persistence, save)
             if always or number in save_at or (random.random() < 0.3 and waited(persistence)):
                 happens("promised")
     except KvcyError:
@@ -207,16 +214,33 @@ def tried_until_there_is_room(persistence: Persistence, do: Callable[..., object
             time.sleep(0.01)
 
 
+def saved(persistence: Persistence, path: Path, forked: bool) -> None:
+    """Writes a snapshot."""
+    persistence.snapshots.claim(str(path))
+    if not forked:
+        persistence.save()
+        return
+    child = persistence.snapshots.fork()
+    try:
+        while not child.read():
+            assert select.select([child.pipe], [], [], TIMEOUT_S)[0]
+        child.take()
+    finally:
+        child.close()
+
+
 def waited(persistence: Persistence) -> bool:
-    return persistence.snapshots.wait(persistence.positions()[0])
+    return persistence.logging and persistence.snapshots.wait(persistence.positions()[0])
 
 
 def close(persistence: Persistence, happens: Callable[..., None]) -> None:
+    logged = persistence.logging
     try:
         persistence.close()
     except LogError:
         return
-    happens("promised")
+    if logged:
+        happens("promised")
 
 
 def recovered(path: Path) -> State:

@@ -1,11 +1,14 @@
 """Runs a script of crash_script.py in processes that end by SIGKILL at call 1, 2, 3, ... of those that change the disk,
 until one ends by itself; after each, the directory is recovered and must hold what had been promised.
 
-    PYTHONPATH=. python tests/kill_at_call.py SCRIPT SEED
+    PYTHONPATH=. python tests/kill_at_call.py SCRIPT SEED [STEP]
 
 SCRIPT: `new` begins with a directory that is not there; `torn` opens one with a torn tail, segments behind it that must
-go, and files that were never finished. Each write is killed before anything is written, and with half of it written.
-Prints how many kills there were, by kind.
+go, and files that were never finished; `forked` is like `new`, but children write the snapshots; `unlogged` has no log,
+and `unlogged-forked` neither that nor a parent that writes. Each call is killed before it has done anything, and each
+write and allocation when it has been done in part (PARTS of probes/seam_probe.pyx): a half, some whole sectors of 512
+bytes, or the first 16 bytes, half the header of a record. In children only writes are killed, and the parent with them.
+With a STEP the process dies at every STEP-th call that is done in part. Prints how many kills there were, by kind.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,31 +34,48 @@ from crash_disk import Disk, lay_out
 from crash_script import NOTES, SHARDS, Promise, recovered, run
 
 from kvcy._opening import open_data
+from probes import seam_probe
 
 COMMANDS = 25
+SCRIPTS: dict[str, dict[str, Any]] = {  # arguments of crash_script.run
+    "new": {},
+    "torn": {},
+    "forked": {"forked": True},
+    "unlogged": {"policy": None, "saves": 4},
+    "unlogged-forked": {"policy": None, "saves": 4, "forked": True},
+}
 
 
 class Killer(Calls):
-    """Ends the process at the call `number`, from 1; halved: in the middle of the write of that number."""
+    """Ends the process at the call `number`, from 1, of those that can be done in that part, and then are."""
 
-    def __init__(self, number: int, halved: bool, said: int) -> None:
+    def __init__(self, number: int, part: str, said: int) -> None:
         self._left = number
-        self._halved = halved
+        self._part = part
         self._said = said
         self._lock = threading.Lock()
 
     def before(self, kind: str, *about: Any) -> None:
-        if self._halved and kind != "write":
+        size = self._size(kind, *about)
+        if self._part != "none" and size == 0:
             return
         with self._lock:
             self._left -= 1
             if self._left > 0:
                 return
-            if self._halved:
+            if size and kind == "write":
                 file, data, offset = about
-                os.pwrite(file, data[: len(data) // 2], offset)
+                os.pwrite(file, data[:size], offset)
+            elif size:
+                os.posix_fallocate(about[0], 0, size)
             os.write(self._said, kind.encode())
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _size(self, kind: str, *about: Any) -> int:
+        """How many bytes of the call are the part."""
+        if kind == "write":
+            return seam_probe.done_in_part(self._part, len(about[1]), about[2])
+        return seam_probe.done_in_part(self._part, about[1], 0) if kind == "allocate" else 0
 
 
 def torn(path: Path, seed: int) -> Promise:
@@ -92,14 +112,17 @@ def torn_by(path: Path, seed: int) -> Promise | None:
 Work = Callable[[Calls, Callable[..., None]], None]  # makes its calls through the one, and tells the other of events
 
 
-def killed(work: Work, number: int, halved: bool) -> tuple[int, str]:
-    """Works in a process that ends at the call: how many events it told of, and at what call ("": by itself)."""
+def killed(work: Work, number: int, part: str, in_child: bool = False) -> tuple[int, str]:
+    """Works in a process that ends at the call, or together with its child at the child's write of that number.
+
+    Returns how many events it told of, and at what call it ended ("": by itself)."""
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:
         status = 1
         try:
-            killer = Killer(number, halved, writing)
+            killer = Killer(sys.maxsize if in_child else number, part, writing)
+            seam_probe.kill_in_child(number if in_child else 0, part)
             work(killer, lambda *_: os.write(writing, b"."))
             status = 0
         finally:
@@ -109,6 +132,8 @@ def killed(work: Work, number: int, halved: bool) -> tuple[int, str]:
         said = pipe.read()
     _, status = os.waitpid(process, 0)
     kind = said.replace(".", "")  # the other thread may still have made a note
+    if in_child and status == signal.SIGKILL:
+        return len(said), "write of a child"
     if status != (signal.SIGKILL if kind else 0):
         raise AssertionError(f"the run that was to end at call {number} ended with status {status}")
     return len(said) - len(kind), kind
@@ -121,37 +146,47 @@ def lay_start(start: Path, path: Path) -> None:
         shutil.copytree(start, path)
 
 
-def kill_everywhere(script: str, seed: int, directory: Path) -> collections.Counter[str]:
+def kind_of(kind: str, part: str) -> str:
+    return kind if part == "none" else f"{part} of {kind}"
+
+
+def numbers(part: str, step: int) -> Iterator[int]:
+    """Those of the calls to be killed at."""
+    return itertools.count(1) if part == "none" else itertools.count(step, step)
+
+
+def kill_everywhere(script: str, seed: int, step: int, directory: Path) -> collections.Counter[str]:
     """Kills at every call; how many were killed, by kind."""
     start, path = directory / "start", directory / "data"
     promise = torn(start, seed) if script == "torn" else Promise()
+    options = {"seed": seed, "commands": COMMANDS, **SCRIPTS[script]}
     kills: collections.Counter[str] = collections.Counter()
     notes: list[tuple[Any, ...]] = []
     lay_start(start, path)
-    run(path, Calls(), copy.deepcopy(promise), seed, lambda *event: notes.append(event), commands=COMMANDS)
-    for halved in (False, True):
-        for number in itertools.count(1):
+    run(path, Calls(), copy.deepcopy(promise), note=lambda *event: notes.append(event), **options)
+    for part, in_child in itertools.product(seam_probe.PARTS, (False, True) if options.get("forked") else (False,)):
+        for number in numbers(part, 1 if in_child else step):
             lay_start(start, path)
             promised = copy.deepcopy(promise)
-            work = functools.partial(run, path, promise=promised, seed=seed, commands=COMMANDS)
-            count, kind = killed(lambda calls, note, work=work: work(calls=calls, note=note), number, halved)
+            work = functools.partial(run, path, promise=promised, **options)
+            count, kind = killed(lambda calls, note, work=work: work(calls=calls, note=note), number, part, in_child)
             for event in notes[:count]:
                 promised.play(event)
             path.mkdir(exist_ok=True)
             try:
                 promised.place(recovered(path))
             except Exception as error:
-                raise AssertionError(f"{script}, seed {seed}, {kind} {number}, halved {halved}: {error}") from error
+                raise AssertionError(f"{script}, seed {seed}, {kind_of(kind, part)} {number}: {error}") from error
             if not kind:
                 break
-            kills[f"half a {kind}" if halved else kind] += 1
+            kills[kind_of(kind, part)] += 1
     return kills
 
 
 def main() -> None:
-    script, seed = sys.argv[1], int(sys.argv[2])
+    script, seed, step = sys.argv[1], int(sys.argv[2]), int((sys.argv[3:] or ["1"])[0])
     with tempfile.TemporaryDirectory(prefix="kvcy-test-") as directory:
-        print(json.dumps(kill_everywhere(script, seed, Path(directory))))
+        print(json.dumps(kill_everywhere(script, seed, step, Path(directory))))
 
 
 if __name__ == "__main__":

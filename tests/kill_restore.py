@@ -18,10 +18,11 @@ from pathlib import Path
 from crash_calls import Calls, at_seam
 from crash_script import SHARDS, State, recovered
 from data_directories import fill, opened
-from kill_at_call import Work, killed, lay_start
+from kill_at_call import Work, killed, kind_of, lay_start, numbers
 
 from kvcy._opening import open_data
 from kvcy._restoring import Point, restore
+from probes import seam_probe
 
 KEYS = 60  # of 100 bytes: the log reaches over several segments
 
@@ -82,10 +83,10 @@ def kill_everywhere(directory: Path) -> collections.Counter[str]:
     start, decided, path = directory / "start", directory / "decided", directory / "data"
     point, then, now = make(start)
     counts: collections.Counter[str] = collections.Counter()
-    for halved in (False, True):
-        for number in itertools.count(1):
+    for part in seam_probe.PARTS:
+        for number in numbers(part, 1):
             lay_start(start, path)
-            _, kind = killed(restoring(path, point), number, halved)
+            _, kind = killed(restoring(path, point), number, part)
             if not decided.exists() and any(path.glob("recovered-*")):
                 lay_start(path, decided)
             found = judge(path, start, then, now)
@@ -96,10 +97,10 @@ def kill_everywhere(directory: Path) -> collections.Counter[str]:
             if found == "before":
                 restore(str(path), point, lambda line: None)
                 assert recovered(path) == then
-            counts[f"half a {kind}" if halved else kind] += 1
+            counts[kind_of(kind, part)] += 1
     for number in itertools.count(1):
         lay_start(decided, path)
-        _, kind = killed(starting(path), number, False)
+        _, kind = killed(starting(path), number, "none")
         assert judge(path, start, then, now) == "result"
         if not kind:
             break

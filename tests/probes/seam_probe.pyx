@@ -5,6 +5,9 @@ The object has the methods below that change anything; each does what it is call
 goes to the system. One call at a time is made: whoever makes one holds the GIL until it is done.
 
 Some calls of the engine are interrupted, if wanted, before they are made. (Python makes its own again by itself.)
+
+A child that was forked to write a snapshot has no Python: it writes by itself, and can be made to kill its parent and
+itself in the middle of a write (kill_in_child).
 """
 from libc.errno cimport EINTR, EIO
 from libc.stdint cimport int64_t, uint64_t
@@ -12,6 +15,64 @@ from libc.stdint cimport int64_t, uint64_t
 from kvcy.engine.files cimport file_calls, file_calls_system
 
 from random import Random
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <signal.h>
+    #include <stdint.h>
+    #include <sys/mman.h>
+    #include <unistd.h>
+    static pid_t seam_owner;            /* who stood at the seam */
+    static volatile int* seam_left;     /* shared with children: writes until the one that kills; 0: none does */
+
+    static int seam_share(void) {
+        if (seam_left == NULL) {
+            void* memory = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+            if (memory == MAP_FAILED)
+                return -1;
+            seam_left = (volatile int*) memory;
+        }
+        return 0;
+    }
+
+    static int64_t seam_child_write(int file, const char* data, size_t size, uint64_t offset, size_t part) {
+        ssize_t done;
+        if (*seam_left != 0 && --*seam_left == 0) {
+            if (part != 0 && pwrite(file, data, part, (off_t) offset) < 0)
+                return -errno;
+            kill(getppid(), SIGKILL);
+            kill(getpid(), SIGKILL);
+        }
+        done = pwrite(file, data, size, (off_t) offset);
+        return done < 0 ? -errno : done;
+    }
+    """
+    int seam_owner
+    int* seam_left
+    int seam_share() nogil
+    int64_t seam_child_write(int file, const char* data, size_t size, uint64_t offset, size_t part) nogil
+
+cdef extern from "<unistd.h>" nogil:
+    int getpid()
+    int close(int file)
+
+PARTS = ("none", "half", "sectors", "head")
+cdef int child_part = 0              # an index of PARTS
+
+
+cdef uint64_t bytes_done(int part, uint64_t size, uint64_t offset) noexcept nogil:
+    cdef uint64_t place
+    if part == 1:
+        return size // 2
+    if part == 2:                    # the whole sectors of 512 bytes that end at or before the middle, but at least one
+        place = (offset + size // 2) & ~<uint64_t> 511
+        if place <= offset:
+            place = (offset | 511) + 1
+        return place - offset if place < offset + size else 0
+    if part == 3:                    # a record's header has 32 bytes
+        return 16 if size > 16 else 0
+    return 0
 
 cdef object stands = None
 cdef object interruptions = None     # a Random; None: there are none
@@ -33,16 +94,22 @@ cdef int seam_open(int directory, const char* name, int flags, int mode) noexcep
 
 
 cdef int seam_close(int file) noexcept nogil:
+    if getpid() != seam_owner:
+        return close(file)
     with gil:
         return made("close", (file,)) or 0
 
 
 cdef int64_t seam_write(int file, const char* data, size_t size, uint64_t offset) noexcept nogil:
+    if getpid() != seam_owner:
+        return seam_child_write(file, data, size, offset, bytes_done(child_part, size, offset))
     with gil:
         return made("write_at", (file, data[:size], offset))
 
 
 cdef int seam_sync(int file) noexcept nogil:
+    if getpid() != seam_owner:
+        return 0
     with gil:
         return made("sync", (file,)) or 0
 
@@ -69,7 +136,10 @@ cdef int seam_unlink(int directory, const char* name) noexcept nogil:
 
 def stand(calls: object, interrupted: bool = False) -> None:
     """Put `calls` at the seam. REQUIRES: no other thread uses files."""
-    global interruptions, stands
+    global interruptions, seam_owner, stands
+    if seam_share() < 0:
+        raise MemoryError
+    seam_owner = getpid()
     stands = calls
     interruptions = Random(1) if interrupted else None
     file_calls().open = seam_open
@@ -81,6 +151,22 @@ def stand(calls: object, interrupted: bool = False) -> None:
     file_calls().truncate = seam_truncate
     file_calls().rename = seam_rename
     file_calls().unlink = seam_unlink
+
+
+def done_in_part(part: str, size: int, offset: int) -> int:
+    """How many bytes of a write, or an allocation, of `size` bytes at `offset` are done when the process dies in it.
+    0: it cannot be done in such a part."""
+    return bytes_done(PARTS.index(part), size, offset)
+
+
+def kill_in_child(number: int, part: str) -> None:
+    """Let write `number`, from 1, of all children together be done in part, and end the child and its parent; 0: none
+    does."""
+    global child_part
+    if seam_share() < 0:
+        raise MemoryError
+    child_part = PARTS.index(part)
+    seam_left[0] = number
 
 
 def leave() -> None:
