@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvcy.server.limits import ClientLimits
-from probes.output_probe import OutputProbe, blocks_bytes
+from probes.output_probe import TURN_BYTES, OutputProbe, blocks_bytes
 
 Part = tuple[bool, int]  # whether it is a block, and its size
 PARTS = st.lists(st.tuples(st.booleans(), st.integers(1, 40_000)), min_size=1, max_size=30)
@@ -55,6 +55,27 @@ def test_everything_arrives_in_order(parts: list[Part], more: list[list[Part]], 
         assert output.pending() == 0
         del output
     assert blocks_bytes() == before
+
+
+@pytest.mark.parametrize("is_block", [False, True])
+def test_a_turn_sends_no_more_than_its_share_however_much_the_socket_takes(is_block: bool) -> None:
+    size = 16 * TURN_BYTES
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as ours:
+        theirs, _ = listener.accept()
+        with theirs:
+            output = OutputProbe()
+            expected = write(output, [(False, 100), (is_block, size), (is_block, size)], 1)
+            arrived = b""
+            assert output.send(theirs.fileno()) == "part"
+            assert output.pending() > len(expected) - 2 * TURN_BYTES > 8 * TURN_BYTES
+            while output.pending():
+                arrived += ours.recv(size)
+                before = output.pending()
+                output.send_queue(theirs.fileno())
+                assert before - output.pending() <= 2 * TURN_BYTES
+            while len(arrived) < len(expected):
+                arrived += ours.recv(size)
+            assert arrived == expected
 
 
 @settings(deadline=None, max_examples=60)

@@ -25,7 +25,7 @@ from kvcy.server.output cimport Output
 cdef enum:
     BUFFER_BYTES = 81920                 # a reactor's receive buffer, KEPT_COPIED_BYTES_MAX at its front included
     KEPT_COPIED_BYTES_MAX = 16384        # a longer unfinished command is received into its own buffer
-    FILL_BYTES_MAX = 524288              # received at once of a large bulk string
+    FILL_BYTES_MAX = 131072              # received at once of a large bulk string
     COMMANDS_A_TURN = 1000
     GROUP_MAX = 16                       # connections served together
     GROUP_REPLY_BYTES = 24576

@@ -10,7 +10,7 @@ from kvcy.server.limits cimport Limits
 
 cdef enum:
     OUTPUT_STEAL_BYTES_MIN = 16384       # more than this left: the reply's buffer itself moves to the connection
-    OUTPUT_TURN_BYTES_MAX = 1048576      # sent to one client in one turn
+    OUTPUT_TURN_BYTES_MAX = 131072       # sent to one client in one turn
 
 cdef enum SendResult:
     SENT_ALL = 0

@@ -59,8 +59,18 @@ cdef bint output_over_limit(Output* output, const Limits* limits, int64_t now_ms
     return False
 
 
+cdef inline bint add_piece(iovec* at, uint32_t* count, const char* data, size_t length, size_t* size) noexcept nogil:
+    """Adds what the turn's share has room for. True: the share is used up."""
+    cdef size_t room = OUTPUT_TURN_BYTES_MAX - size[0]
+    at[count[0]].iov_base = <void*>data
+    at[count[0]].iov_len = length if length < room else room
+    size[0] += at[count[0]].iov_len
+    count[0] += 1
+    return length >= room
+
+
 cdef uint32_t pieces(const Writer* writer, const Cursor* cursor, iovec* at, size_t* size) noexcept nogil:
-    """Collects up to PIECES_MAX pieces from the cursor on; *size is their length in all."""
+    """Collects up to PIECES_MAX pieces from the cursor on; *size is their length in all, OUTPUT_TURN_BYTES_MAX at most."""
     cdef size_t data_at = cursor.data_sent
     cdef size_t skip = cursor.mark_sent
     cdef uint32_t mark = cursor.mark
@@ -68,22 +78,15 @@ cdef uint32_t pieces(const Writer* writer, const Cursor* cursor, iovec* at, size
     cdef size_t end
     cdef const Mark* piece
     size[0] = 0
-    while count + 2 <= PIECES_MAX and size[0] < OUTPUT_TURN_BYTES_MAX:      # ends: each round takes a mark or returns
+    while count + 2 <= PIECES_MAX:                   # ends: each round takes a mark or returns
         piece = &writer.marks[mark] if mark < writer.mark_count else NULL
         end = piece.offset if piece != NULL else writer.size
-        if end > data_at:
-            at[count].iov_base = writer.data + data_at
-            at[count].iov_len = end - data_at
-            size[0] += end - data_at
-            count += 1
-            data_at = end
-        if piece == NULL:
+        if end > data_at and add_piece(at, &count, writer.data + data_at, end - data_at, size):
             break
-        if piece.size > skip:
-            at[count].iov_base = <char*>piece.block.data + piece.start + skip
-            at[count].iov_len = piece.size - skip
-            size[0] += piece.size - skip
-            count += 1
+        data_at = end
+        if piece == NULL or piece.size > skip \
+                and add_piece(at, &count, <const char*>piece.block.data + piece.start + skip, piece.size - skip, size):
+            break
         skip = 0
         mark += 1
     return count

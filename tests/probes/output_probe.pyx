@@ -6,9 +6,11 @@ from kvcy.engine.block cimport Block, block_bytes_total, block_new, block_releas
 from kvcy.protocol.writer cimport Writer, write_raw, write_raw_block, writer_clear, writer_close, writer_init
 from kvcy.server.limits cimport ClientLimits
 from kvcy.server.output cimport (
-    SEND_FAILED, SENT_ALL, Cursor, Output, SendResult, output_copy, output_free, output_over_limit, output_pending,
-    output_queue, output_send, output_skip,
+    OUTPUT_TURN_BYTES_MAX, SEND_FAILED, SENT_ALL, Cursor, Output, SendResult, output_copy, output_free,
+    output_over_limit, output_pending, output_queue, output_send, output_skip,
 )
+
+TURN_BYTES = OUTPUT_TURN_BYTES_MAX
 
 
 def blocks_bytes() -> int:
