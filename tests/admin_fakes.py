@@ -18,7 +18,7 @@ from kvcy.server.replies import Reply
 TOTALS = (
     "clients clients_bytes connections rejected_connections commands errors auth_failures"
     " input_bytes_max output_bytes_max memory_bytes taken_bytes changes evicted_keys hits misses"
-    " expired_keys expire_lag_ms_max expire_lag_ms_last"
+    " expired_keys expire_lag_ms_max expire_lag_ms_last evicted_clients"
 )
 
 
@@ -47,6 +47,12 @@ class FakeNative:
 
     def histograms(self) -> dict[str, list[tuple[int, int]]]:
         return self.timed
+
+    def ordered_indexes(self) -> dict[int, tuple[int, int, bool]]:
+        return {3: (10, 2048, False)}
+
+    def events(self) -> dict[str, int]:
+        return {"set": 2, "expire": 1}
 
     def reset_statistics(self) -> None:
         self.resets += 1

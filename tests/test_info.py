@@ -51,6 +51,8 @@ def test_numbers_arrive() -> None:
     assert found["used_memory_peak"] == "2048"
     assert (found["allocator_frag_ratio"], found["allocator_frag_bytes"]) == ("2.00", "2048")
     assert found["evicted_keys"] == "5"
+    assert found["ordered_index_db3"] == "keys=10,bytes=2048,complete=0"
+    assert found["keyspace_events"] == "set=2,expire=1"
     assert (found["keyspace_hits"], found["total_commands_processed"], found["total_error_replies"]) == (
         "7",
         "100",

@@ -137,3 +137,44 @@ def test_the_reference_lists_every_option_and_only_those() -> None:
         for name in re.findall(r"`([a-z-]+)`", row[1]):
             option = ROWS[name]
             assert row[3].strip() == ("protected" if option.protected else "yes" if option.mutable else "no"), name
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""), ("K", "K"), ("AKE", "AKE"), ("g$lshztxe", "g$lshzxet"), ("dg$lshztxe", "A"), ("KEAn", "AKE"),
+        ("KEAmn", "AKEm"), ("nmEK", "nKEm"), ("KEg$x", "g$xKE"), ("t", "t"), ("eAnm", "Am"), ("gg", "g"),
+    ],
+)  # fmt: skip
+def test_event_classes_are_shown_in_redis_order(text: str, shown: str) -> None:
+    config = Config()
+    config.set_many([("notify-keyspace-events", text)])
+    assert dict(config.values())["notify-keyspace-events"] == shown
+
+
+@pytest.mark.parametrize("text", ["q", "A q", "KEa"])
+def test_unknown_event_classes(text: str) -> None:
+    with pytest.raises(OptionError, match=r"Invalid event class character. Use 'Ag\$lshzxeKEtmdn'."):
+        Config().set_many([("notify-keyspace-events", text)])
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "shown"),
+    [("0", 0, "0"), ("1gb", 1 << 30, str(1 << 30)), ("5%", -5, "5%"), ("100%", -100, "100%"), ("0%", 0, "0")],
+)
+def test_memory_or_a_share_of_it(text: str, value: int, shown: str) -> None:
+    config = Config()
+    config.set_many([("maxmemory-clients", text)])
+    assert config.options.maxmemory_clients == value
+    assert dict(config.values())["maxmemory-clients"] == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [("101%", "percentage argument must be less or equal to 100"), ("-5", "argument must be a memory or percent value"),
+     ("-5%", "argument must be a memory or percent value"), ("5%%", "argument must be a memory or percent value"),
+     ("%", "argument must be a memory or percent value"), ("10x", "argument must be a memory or percent value")],
+)  # fmt: skip
+def test_no_memory_and_no_share(text: str, wrong: str) -> None:
+    with pytest.raises(OptionError, match=wrong):
+        Config().set_many([("maxmemory-clients", text)])

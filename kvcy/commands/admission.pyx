@@ -19,7 +19,7 @@ from kvcy.commands.types cimport (
 )
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.eviction cimport EVICTION_NOTHING, eviction_run
-from kvcy.engine.shards cimport keyspace_used_bytes
+from kvcy.engine.shards cimport keyspace_counted_bytes
 from kvcy.engine.platform cimport likely, load_relaxed_u32, load_relaxed_u64
 from kvcy.protocol.writer cimport write_error_part, write_simple
 
@@ -135,7 +135,7 @@ cdef inline bint memory_is_short(Call* call, uint64_t limit) noexcept nogil:
     to evict, as in Redis. Nothing is evicted while the data are loaded, nor when the log cannot take it.
     """
     cdef uint64_t queued = call.session.queue_bytes
-    if likely(keyspace_used_bytes(call.executor.keyspace) + queued <= limit):
+    if likely(keyspace_counted_bytes(call.executor.keyspace, limit) + queued <= limit):
         return False
     if call.executor.ordinary_mask == 0 or admission_write_error(call.executor.keyspace) != 0:
         return True

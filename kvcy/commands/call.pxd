@@ -13,6 +13,7 @@ from kvcy.commands.types cimport (
     Call, Continuation, Deferred, Discard, Executor, Handler, Row, RowFlag, RowStats, Service, Session, Step,
 )
 from kvcy.engine.block cimport Bytes
+from kvcy.engine.events cimport Event, event_raise
 from kvcy.engine.keyspace cimport Access
 from kvcy.engine.shards cimport Key, Keyspace, ShardSet
 from kvcy.protocol.writer cimport Writer
@@ -42,6 +43,10 @@ cdef bint parse_int(const char* data, size_t size, int64_t* number) noexcept nog
 cdef bint arg_int(const Bytes* arg, int64_t* number) noexcept nogil
 # Replies (value is not an integer or out of range) itself when false.
 cdef bint arg_int_or_reply(Call* call, uint32_t index, int64_t* number) noexcept nogil
+
+cdef inline void call_event(Call* call, Event event, const Key* key) noexcept nogil:
+    """Raises an event of a key of the selected database (events.pxd)."""
+    event_raise(&call.access.keyspace.events, event, call.access.database, key.data, key.size)
 
 # A copy of a command that outlives its buffer: argv and small arguments in one allocation, blocks retained. NULL: no
 # memory.

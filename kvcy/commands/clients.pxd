@@ -6,6 +6,7 @@ session is in the registry from session_new's caller adding it until it removes 
 Whoever holds the lock takes no other lock and never waits."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from kvcy.commands.types cimport Clients, Session
+from kvcy.engine.shards cimport Keyspace
 from kvcy.protocol.writer cimport Writer
 
 cdef void clients_init(Clients* clients) noexcept nogil
@@ -21,5 +22,12 @@ cdef bint clients_set_text(Clients* clients, char** place, const char* text, siz
 cdef void clients_describe(Clients* clients, const Session* session, int64_t now_ms, Writer* text) noexcept nogil
 # Raises `killed` and wakes the carrier. REQUIRES: clients_lock.
 cdef void clients_kill(Session* session) noexcept nogil
+# The session's carrier says what the session, itself and its buffers take now (blocks are counted where they are made):
+# keyspace.client_bytes follows. When that passes maxmemory-clients, those who take the most are killed. It is called
+# only when a buffer was allocated, grown or freed, by the carrier's thread. REQUIRES: no lock held.
+cdef void clients_count(Clients* clients, Keyspace* keyspace, Session* session, size_t bytes) noexcept nogil
+# Kills those who take the most until the others together are within maxmemory-clients; CLIENT NO-EVICT exempts.
+# REQUIRES: no lock held.
+cdef void clients_evict(Clients* clients) noexcept nogil
 # What the session takes, with its unfinished command, queue and texts.
 cdef size_t session_memory_bytes(const Session* session) noexcept nogil

@@ -5,13 +5,14 @@ clients_describe writes CLIENT LIST's line field by field. Numbers that belong t
 they are: each is one word, and a line need not be a consistent cut. Texts are replaced under the lock, so reading them
 under it is safe.
 """
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strlen
 from kvcy.commands.types cimport (
     SESSION_CLOSING, SESSION_MULTI, SESSION_NO_EVICT, SESSION_NO_TOUCH, SESSION_UNIX, Clients, Session,
 )
-from kvcy.engine.platform cimport load_relaxed_u32, store_relaxed_u32
+from kvcy.engine.platform cimport (
+    add_relaxed_u64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64)
 from kvcy.engine.rwlock cimport rwlock_write, rwlock_write_done
 from kvcy.protocol.parser cimport parser_memory_bytes
 from kvcy.protocol.writer cimport Writer, format_int, write_raw
@@ -24,6 +25,8 @@ cdef void clients_init(Clients* clients) noexcept nogil:
     clients.count = 0
     clients.next_id = 0
     clients.total_connections = 0
+    clients.memory_bytes_max = 0
+    clients.evicted = 0
 
 
 cdef void clients_lock(Clients* clients) noexcept nogil:
@@ -85,6 +88,46 @@ cdef void clients_kill(Session* session) noexcept nogil:
     store_relaxed_u32(&session.killed, 1)
     if session.wake != NULL:
         session.wake(session.carrier)
+
+
+cdef void clients_count(Clients* clients, Keyspace* keyspace, Session* session, size_t bytes) noexcept nogil:
+    cdef uint64_t before = session.counted_bytes
+    cdef uint64_t limit, total
+    if bytes == before:
+        return
+    store_relaxed_u64(&session.counted_bytes, bytes)
+    total = add_relaxed_u64(&keyspace.client_bytes, bytes - before)
+    limit = load_relaxed_u64(&clients.memory_bytes_max)
+    if limit and bytes > before and total > limit:
+        clients_evict(clients)
+
+
+cdef void clients_evict(Clients* clients) noexcept nogil:
+    cdef uint64_t limit = load_relaxed_u64(&clients.memory_bytes_max)
+    cdef uint64_t total = limit + 1
+    cdef uint64_t bytes, bytes_most
+    cdef Session* session
+    cdef Session* largest
+    if limit == 0:
+        return
+    clients_lock(clients)
+    while total > limit:                 # ends: each round kills one that takes something
+        total = 0
+        bytes_most = 0
+        largest = NULL
+        session = clients.first
+        while session != NULL:
+            if not load_relaxed_u32(&session.killed) and not session.flags & SESSION_NO_EVICT:
+                bytes = load_relaxed_u64(&session.counted_bytes)
+                total += bytes
+                if bytes > bytes_most:
+                    bytes_most = bytes
+                    largest = session
+            session = session.next
+        if total > limit:
+            clients_kill(largest)
+            add_relaxed_u64(&clients.evicted, 1)
+    clients_unlock(clients)
 
 
 cdef size_t session_memory_bytes(const Session* session) noexcept nogil:

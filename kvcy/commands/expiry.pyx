@@ -5,12 +5,14 @@ An expiry is a Unix time in ms. One that is not in the future deletes the key at
 access time alone (but counts as a hit or a miss, as in Redis).
 """
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t
-from kvcy.commands.call cimport Call, arg_int_or_reply, arg_is, reply_error_quoting
+from kvcy.commands.call cimport Call, arg_int_or_reply, arg_is, call_event, reply_error_quoting
+from kvcy.commands.keys cimport lookup_no_touch
 from kvcy.commands.registry cimport bind
 from kvcy.commands.strings cimport reply_invalid_expire, reply_one_or_refused
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry, entry_expire_ms
-from kvcy.engine.keyspace cimport EXPIRE_NONE, keyspace_delete, keyspace_expire_at, keyspace_peek
+from kvcy.engine.events cimport EVENT_DEL, EVENT_EXPIRE, EVENT_PERSIST
+from kvcy.engine.keyspace cimport EXPIRE_NONE, keyspace_expire_at, keyspace_peek, keyspace_remove
 from kvcy.engine.status cimport OK, Status
 from kvcy.protocol.writer cimport write_error, write_int
 
@@ -122,9 +124,11 @@ cdef void expire_key(Call* call, int64_t base_ms) noexcept nogil:
         write_int(call.reply, 0)
         return
     if expire_ms <= call.access.now_ms:
-        keyspace_delete(&call.access, call.keys)
+        keyspace_remove(&call.access, call.keys, EVENT_DEL)
     else:
         status = keyspace_expire_at(&call.access, call.keys, expire_ms)
+        if status == OK:
+            call_event(call, EVENT_EXPIRE, call.keys)
     reply_one_or_refused(call, status)
 
 cdef void expire_command(Call* call) noexcept nogil:
@@ -140,18 +144,18 @@ cdef void persist_command(Call* call) noexcept nogil:
         write_int(call.reply, 0)
         return
     status = keyspace_expire_at(&call.access, call.keys, EXPIRE_NONE)
+    if status == OK:
+        call_event(call, EVENT_PERSIST, call.keys)
     reply_one_or_refused(call, status)
 
 cdef void reply_expiry(Call* call, int64_t base_ms) noexcept nogil:
     """The key's expiry, from `base_ms` on, rounded to units; -1 if it has none, -2 if there is no key."""
     cdef int64_t unit_ms = unit_of(call)
-    cdef Entry* entry = keyspace_peek(&call.access, call.keys)
+    cdef Entry* entry = lookup_no_touch(call, 0)
     cdef int64_t expire_ms
     if entry == NULL:
-        call.access.misses += 1
         write_int(call.reply, -2)
         return
-    call.access.hits += 1
     expire_ms = entry_expire_ms(entry)
     if expire_ms == 0:
         write_int(call.reply, -1)

@@ -8,14 +8,16 @@ path in both.
 from libc.stdint cimport INT32_MAX, INT32_MIN, int64_t, uint32_t
 from libc.string cimport memcmp
 from kvcy.commands.call cimport (
-    Call, arg_int_or_reply, arg_is, reply_out_of_memory, reply_syntax_error,
+    Call, arg_int_or_reply, arg_is, call_event, reply_out_of_memory, reply_syntax_error,
 )
 from kvcy.commands.registry cimport bind
 from kvcy.commands.rows import Row
 from kvcy.engine.entry cimport (
     Entry, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STRING, TYPE_ZSET, entry_type,
 )
-from kvcy.engine.keyspace cimport keyspace_delete, keyspace_get
+from kvcy.engine.events cimport (
+    EVENT_COPY_TO, EVENT_DEL, EVENT_MOVE_FROM, EVENT_MOVE_TO, EVENT_RENAME_FROM, EVENT_RENAME_TO, event_raise)
+from kvcy.engine.keyspace cimport keyspace_get, keyspace_remove
 from kvcy.engine.rename cimport keyspace_copy, keyspace_rename
 from kvcy.engine.shards cimport DATABASES_MAX, Key
 from kvcy.engine.status cimport NO_MEMORY, NOT_FOUND, OK, Status
@@ -103,7 +105,7 @@ cdef void del_command(Call* call) noexcept nogil:
     cdef int64_t deleted = 0
     cdef uint32_t index
     for index in range(call.key_count):
-        deleted += keyspace_delete(&call.access, &call.keys[index])
+        deleted += keyspace_remove(&call.access, &call.keys[index], EVENT_DEL)
     write_int(call.reply, deleted)
 
 
@@ -136,7 +138,11 @@ cdef void touch_command(Call* call) noexcept nogil:
 
 
 cdef Status rename_key(Call* call, bint replace) noexcept nogil:
-    return keyspace_rename(&call.access, &call.keys[0], &call.keys[1], call.access.database, replace)
+    cdef Status status = keyspace_rename(&call.access, &call.keys[0], &call.keys[1], call.access.database, replace)
+    if status == OK and not same_key(&call.keys[0], &call.keys[1]):
+        call_event(call, EVENT_RENAME_FROM, &call.keys[0])
+        call_event(call, EVENT_RENAME_TO, &call.keys[1])
+    return status
 
 
 cdef void rename_command(Call* call) noexcept nogil:
@@ -169,6 +175,7 @@ cdef void copy_command(Call* call) noexcept nogil:
     cdef int database = call.access.database
     cdef bint replace = False
     cdef uint32_t index = 3
+    cdef Status status
     while index < call.argc:
         if arg_is(&call.argv[index], "replace"):
             replace = True
@@ -186,17 +193,25 @@ cdef void copy_command(Call* call) noexcept nogil:
     if keyspace_get(&call.access, &call.keys[0]) == NULL:      # a read of the source, counted as such
         write_int(call.reply, 0)
         return
-    reply_done(call, keyspace_copy(&call.access, &call.keys[0], &call.keys[1], database, replace))
+    status = keyspace_copy(&call.access, &call.keys[0], &call.keys[1], database, replace)
+    if status == OK:
+        event_raise(&call.access.keyspace.events, EVENT_COPY_TO, database, call.keys[1].data, call.keys[1].size)
+    reply_done(call, status)
 
 
 cdef void move_command(Call* call) noexcept nogil:
     cdef int database = 0
+    cdef Status status
     if not arg_database_or_reply(call, 2, &database):
         return
     if database == call.access.database:
         write_error(call.reply, "ERR source and destination objects are the same")
         return
-    reply_done(call, keyspace_rename(&call.access, &call.keys[0], &call.keys[0], database, False))
+    status = keyspace_rename(&call.access, &call.keys[0], &call.keys[0], database, False)
+    if status == OK:
+        call_event(call, EVENT_MOVE_FROM, call.keys)
+        event_raise(&call.access.keyspace.events, EVENT_MOVE_TO, database, call.keys.data, call.keys.size)
+    reply_done(call, status)
 
 
 bind("del", del_command)

@@ -12,11 +12,12 @@ from libc.errno cimport ERANGE, errno
 from libc.stdint cimport INT64_MIN, int64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy
-from kvcy.commands.call cimport Call, arg_int_or_reply, parse_int, reply_not_an_integer, reply_wrong_type
+from kvcy.commands.call cimport Call, arg_int_or_reply, call_event, parse_int, reply_not_an_integer, reply_wrong_type
 from kvcy.commands.registry cimport bind
 from kvcy.commands.strings cimport reply_refused
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport TYPE_STRING, Entry, entry_type, entry_value
+from kvcy.engine.events cimport EVENT_INCRBY, EVENT_INCRBYFLOAT
 from kvcy.engine.keyspace cimport EXPIRE_KEEP, keyspace_peek, keyspace_put
 from kvcy.engine.status cimport OK, Status
 from kvcy.protocol.writer cimport format_int, write_bulk, write_error, write_int
@@ -79,6 +80,7 @@ cdef void reply_stored(Call* call, const char* text, size_t size) noexcept nogil
     value.block = NULL
     status = keyspace_put(&call.access, call.keys, value, EXPIRE_KEEP)
     if status == OK:
+        call_event(call, EVENT_INCRBYFLOAT, call.keys)
         write_bulk(call.reply, text, size)
     else:
         reply_refused(call, status)
@@ -107,6 +109,7 @@ cdef void add_to(Call* call, int64_t step) noexcept nogil:
     value.block = NULL
     status = keyspace_put(&call.access, call.keys, value, EXPIRE_KEEP)
     if status == OK:
+        call_event(call, EVENT_INCRBY, call.keys)
         write_int(call.reply, number)
     else:
         reply_refused(call, status)

@@ -5,11 +5,12 @@ A part of a large value is sent from where the value is, not copied. APPEND and 
 room (keyspace_splice) and keep the expiry; APPEND to a missing key stores the value as SET does.
 """
 from libc.stdint cimport int64_t
-from kvcy.commands.call cimport Call, arg_int_or_reply, reply_wrong_type
+from kvcy.commands.call cimport Call, arg_int_or_reply, call_event, reply_wrong_type
 from kvcy.commands.registry cimport bind
 from kvcy.commands.strings cimport reply_refused
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport TYPE_STRING, Entry, entry_type, entry_value
+from kvcy.engine.events cimport EVENT_APPEND, EVENT_SETRANGE
 from kvcy.engine.keyspace cimport (
     EXPIRE_NONE, VALUE_BYTES_MAX, keyspace_get, keyspace_peek, keyspace_put, keyspace_splice)
 from kvcy.engine.status cimport OK, TOO_LARGE, WRONG_TYPE, Status
@@ -88,6 +89,7 @@ cdef void append_command(Call* call) noexcept nogil:
     else:
         status = keyspace_splice(&call.access, call.keys, entry_value(entry).size, added, &size)
     if status == OK:
+        call_event(call, EVENT_APPEND, call.keys)
         write_int(call.reply, <int64_t> size)
     else:
         reply_refused(call, status)
@@ -112,6 +114,8 @@ cdef void setrange_command(Call* call) noexcept nogil:
         status = TOO_LARGE
     else:
         status = keyspace_splice(&call.access, call.keys, <size_t> offset, patch, &size)
+        if status == OK:
+            call_event(call, EVENT_SETRANGE, call.keys)
     if status == OK:
         write_int(call.reply, <int64_t> size)
     else:

@@ -50,6 +50,7 @@ cdef void session_free(Session* session, Keyspace* keyspace) noexcept nogil:
     if not exec_is_waiting(session):
         deferred_free(session.deferred)
     transaction_discard(session, keyspace)
+    add_relaxed_u64(&keyspace.client_bytes, 0 - session.counted_bytes)
     parser_close(&session.parser)
     free(session.address)
     free(session.local_address)

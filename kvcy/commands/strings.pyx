@@ -11,14 +11,16 @@ A mutation itself counts as an access. An expiry that lies in the past deletes t
 """
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t
 from kvcy.commands.call cimport (
-    Call, arg_int_or_reply, reply_error_quoting, reply_out_of_memory, reply_syntax_error, reply_wrong_arity,
-    reply_wrong_type,
+    Call, arg_int_or_reply, call_event, reply_error_quoting, reply_out_of_memory, reply_syntax_error,
+    reply_wrong_arity, reply_wrong_type,
 )
 from kvcy.commands.registry cimport bind
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport TYPE_STRING, Entry, entry_expire_ms, entry_type, entry_value
+from kvcy.engine.events cimport EVENT_DEL, EVENT_EXPIRE, EVENT_EXPIRED, EVENT_NEW, EVENT_PERSIST, EVENT_SET
 from kvcy.engine.keyspace cimport (
-    EXPIRE_KEEP, EXPIRE_NONE, keyspace_delete, keyspace_expire_at, keyspace_get, keyspace_peek, keyspace_put)
+    EXPIRE_KEEP, EXPIRE_NONE, keyspace_delete, keyspace_expire_at, keyspace_get, keyspace_peek, keyspace_put,
+    keyspace_remove)
 from kvcy.engine.platform cimport likely
 from kvcy.engine.puts cimport keyspace_put_all
 from kvcy.engine.status cimport OK, TOO_LARGE, WRONG_TYPE, Status
@@ -208,10 +210,19 @@ cdef bint parse_expire(Call* call, uint32_t index, uint32_t options, int64_t* ex
 
 cdef Status put_until(Call* call, Bytes value, int64_t expire_ms) noexcept nogil:
     """Sets the first key; an expiry that has passed already deletes it instead."""
-    if expire_ms > 0 and expire_ms <= call.access.now_ms:
-        keyspace_delete(&call.access, call.keys)
-        return OK
-    return keyspace_put(&call.access, call.keys, value, expire_ms)
+    cdef bint past = 0 < expire_ms <= call.access.now_ms
+    cdef Status status = OK
+    if not past:
+        status = keyspace_put(&call.access, call.keys, value, expire_ms)
+    elif not keyspace_delete(&call.access, call.keys):
+        call_event(call, EVENT_NEW, call.keys)
+    if status == OK:
+        call_event(call, EVENT_SET, call.keys)
+        if expire_ms > 0:
+            call_event(call, EVENT_EXPIRE, call.keys)
+        if past:
+            call_event(call, EVENT_EXPIRED, call.keys)
+    return status
 
 cdef bint write_old(Call* call, bint counted) noexcept nogil:
     """Writes the first key's string, or null. An error reply, and False, when it holds another type."""
@@ -263,6 +274,7 @@ cdef void set_command(Call* call) noexcept nogil:
         return
     status = keyspace_put(&call.access, call.keys, call.argv[2], EXPIRE_NONE)
     if likely(status == OK):
+        call_event(call, EVENT_SET, call.keys)
         write_ok(call.reply)
     else:
         reply_refused(call, status)
@@ -288,6 +300,8 @@ cdef void setnx_command(Call* call) noexcept nogil:
         write_int(call.reply, 0)
         return
     status = keyspace_put(&call.access, call.keys, call.argv[2], EXPIRE_NONE)
+    if status == OK:
+        call_event(call, EVENT_SET, call.keys)
     reply_one_or_refused(call, status)
 
 cdef void getset_command(Call* call) noexcept nogil:
@@ -296,7 +310,9 @@ cdef void getset_command(Call* call) noexcept nogil:
     if not write_old(call, True):
         return
     status = keyspace_put(&call.access, call.keys, call.argv[2], EXPIRE_NONE)
-    if status != OK:
+    if status == OK:
+        call_event(call, EVENT_SET, call.keys)
+    else:
         writer_rewind(call.reply, before)
         reply_refused(call, status)
 
@@ -349,7 +365,7 @@ cdef void mget_command(Call* call) noexcept nogil:
 
 cdef void getdel_command(Call* call) noexcept nogil:
     if write_old(call, True):
-        keyspace_delete(&call.access, call.keys)
+        keyspace_remove(&call.access, call.keys, EVENT_DEL)
 
 cdef void getex_command(Call* call) noexcept nogil:
     cdef uint32_t options
@@ -372,9 +388,11 @@ cdef void getex_command(Call* call) noexcept nogil:
     before = writer_position(call.reply)
     write_value(call.reply, entry_value(entry))
     if options & OPTION_EXPIRES and expire_ms <= call.access.now_ms:
-        keyspace_delete(&call.access, call.keys)
+        keyspace_remove(&call.access, call.keys, EVENT_DEL)
     elif options & OPTION_EXPIRES or (options & OPTION_PERSIST and entry_expire_ms(entry) != 0):
         status = keyspace_expire_at(&call.access, call.keys, expire_ms)
+        if status == OK:
+            call_event(call, EVENT_EXPIRE if options & OPTION_EXPIRES else EVENT_PERSIST, call.keys)
     if status != OK:
         writer_rewind(call.reply, before)
         reply_refused(call, status)

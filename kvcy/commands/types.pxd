@@ -197,6 +197,7 @@ cdef struct Session:
     uint64_t bytes_out
     size_t input_bytes             # what the carrier keeps of an unfinished command (CLIENT LIST qbuf)
     size_t output_bytes            # what the carrier still has to send (oll/omem)
+    uint64_t counted_bytes         # what clients_count was last told of it (atomic)
     int fd
     uint8_t protocol               # 2 or 3
     Wake wake                      # called by another thread after it set `killed`; may not block; NULL: none
@@ -268,6 +269,8 @@ cdef struct Clients:
     uint64_t count
     uint64_t next_id               # atomic
     uint64_t total_connections     # atomic
+    uint64_t memory_bytes_max      # maxmemory-clients (atomic); 0: none
+    uint64_t evicted               # atomic: closed because of it
 
 cdef enum:
     SLOW_ARGS_MAX = 32

@@ -22,8 +22,8 @@ cdef bint eviction_configure(Keyspace* keyspace, uint32_t policy, uint32_t tenac
                              uint32_t lfu_decay_minutes) noexcept nogil
 # Shard by shard. REQUIRES: no lock held; not while data are loaded.
 cdef void eviction_adopt(Keyspace* keyspace, int64_t now_ms) noexcept nogil
-# Evicts until keyspace_used_bytes and `further_bytes` together are no more than keyspace.memory_bytes_max, or the slice
-# is used up. REQUIRES: no lock held; the log, if there is one, takes writes.
+# Evicts until keyspace_counted_bytes and `further_bytes` together are no more than keyspace.memory_bytes_max, or the
+# slice is used up. REQUIRES: no lock held; the log, if there is one, takes writes.
 cdef EvictionResult eviction_run(Keyspace* keyspace, int64_t now_ms, uint64_t further_bytes) noexcept nogil
 # One step of the policy (policy.pxd). False: there is nothing that may be evicted. REQUIRES: as eviction_run.
 cdef bint eviction_step(Keyspace* keyspace, int64_t now_ms) noexcept nogil

@@ -19,7 +19,7 @@ from kvcy.engine.s3fifo cimport s3fifo_kind, s3fifo_step
 from kvcy.engine.sampling cimport (
     SAMPLES, decayed, frequencies, rank_expiry, rank_frequency, rank_none, sampling_step)
 from kvcy.engine.shards cimport (
-    DATABASES_MAX, keyspace_used_bytes, load_kind, shard_lock, shard_unlock, store_kind)
+    DATABASES_MAX, keyspace_counted_bytes, load_kind, shard_lock, shard_unlock, store_kind)
 from kvcy.engine.sieve cimport sieve_kind, sieve_step
 from kvcy.engine.tails cimport Order, Tail, tails_done, tails_evict, tails_forget, tails_oldest
 from kvcy.engine.tinylfu cimport tinylfu_kind, tinylfu_step
@@ -135,7 +135,7 @@ cdef EvictionResult eviction_run(Keyspace* keyspace, int64_t now_ms, uint64_t fu
     cdef uint64_t limit = load_relaxed_u64(&keyspace.memory_bytes_max)
     cdef uint64_t began_ns = 0
     cdef uint32_t steps = 0
-    while keyspace_used_bytes(keyspace) + further_bytes > limit:
+    while keyspace_counted_bytes(keyspace, limit) + further_bytes > limit:
         if not eviction_step(keyspace, now_ms):
             return EVICTION_NOTHING
         steps += 1

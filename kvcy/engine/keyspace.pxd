@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry
+from kvcy.engine.events cimport Event
 from kvcy.engine.operations cimport OpBuffer
 from kvcy.engine.partition cimport EntryPlan, Partition
 from kvcy.engine.shards cimport Key, Keyspace
@@ -58,6 +59,8 @@ cdef Status keyspace_restore(Access* access, const Key* key, EntryPlan* plan) no
 # *size is the new length. Keeps the expiry. TOO_LARGE beyond VALUE_BYTES_MAX.
 cdef Status keyspace_splice(Access* access, const Key* key, size_t offset, Bytes bytes, size_t* size) noexcept nogil
 cdef bint keyspace_delete(Access* access, const Key* key) noexcept nogil     # was it there?
+# The same, and raises the event.
+cdef bint keyspace_remove(Access* access, const Key* key, Event event) noexcept nogil
 # Sets (or with EXPIRE_NONE removes) the expiry. A time not after now deletes the key. NOT_FOUND, OK, NO_MEMORY.
 cdef Status keyspace_expire_at(Access* access, const Key* key, int64_t expire_ms) noexcept nogil
 

@@ -11,6 +11,7 @@ from kvcy.engine.block cimport Block, block_new, block_release, block_reserve
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_INLINE_MAX, ENTRY_VALUE_APART, TYPE_STRING, entry_expire_ms, entry_expired,
     entry_flags, entry_type, entry_value, entry_value_block, entry_value_place)
+from kvcy.engine.events cimport EVENT_EXPIRED, EVENT_KEYMISS, EVENT_NEW, event_raise
 from kvcy.engine.journal cimport (
     Change, journal_delete, journal_expire, journal_put, journal_ready, journal_splice)
 from kvcy.engine.lru cimport lru_touch
@@ -78,12 +79,10 @@ cdef Entry* keyspace_get(Access* access, const Key* key) noexcept nogil:
     cdef Slot* slot
     cdef Entry* entry
     cdef uint32_t noted
-    if partition == NULL:
-        access.misses += 1
-        return NULL
-    slot = find_live(access, partition, key)
+    slot = NULL if partition == NULL else find_live(access, partition, key)
     if slot == NULL:
         access.misses += 1
+        event_raise(&access.keyspace.events, EVENT_KEYMISS, access.database, key.data, key.size)
         return NULL
     access.hits += 1
     entry = partition_entry(partition, slot)
@@ -178,6 +177,7 @@ cdef void remove_slot(Access* access, Partition* partition, Slot* slot, const Ke
 
 
 cdef void expire_slot(Access* access, Partition* partition, Slot* slot, const Key* key) noexcept nogil:
+    event_raise(&access.keyspace.events, EVENT_EXPIRED, access.database, key.data, key.size)
     remove_slot(access, partition, slot, key, access.database)
     add_relaxed_u64(&access.keyspace.expired_keys, 1)
 
@@ -208,6 +208,8 @@ cdef inline void stored(Access* access, int database, const Key* key, const Entr
     count_keys(&access.keyspace.shards[key.shard], database, 0 if replaced else 1,
                (1 if plan.expire_ms else 0) - (1 if was_volatile else 0))
     changed(access, database, key)
+    if not replaced:
+        event_raise(&access.keyspace.events, EVENT_NEW, database, key.data, key.size)
 
 
 cdef void keyspace_stored(Access* access, Partition* partition, const Key* key, const EntryPlan* plan,
@@ -280,16 +282,24 @@ cdef Status keyspace_restore(Access* access, const Key* key, EntryPlan* plan) no
     return store_logged(access, partition, find_live(access, partition, key), key, access.database, plan)
 
 
-cdef bint keyspace_delete(Access* access, const Key* key) noexcept nogil:
+cdef inline Slot* find_to_remove(Access* access, const Key* key) noexcept nogil:
     cdef Partition* partition = partition_at(access, key, access.database)
-    cdef Slot* slot
-    if partition == NULL:
-        return False
-    slot = find_live(access, partition, key)
-    if slot == NULL:
-        return False
-    remove_slot(access, partition, slot, key, access.database)
-    return True
+    return NULL if partition == NULL else find_live(access, partition, key)
+
+
+cdef bint keyspace_delete(Access* access, const Key* key) noexcept nogil:
+    cdef Slot* slot = find_to_remove(access, key)
+    if slot != NULL:
+        remove_slot(access, partition_at(access, key, access.database), slot, key, access.database)
+    return slot != NULL
+
+
+cdef bint keyspace_remove(Access* access, const Key* key, Event event) noexcept nogil:
+    cdef Slot* slot = find_to_remove(access, key)
+    if slot != NULL:
+        event_raise(&access.keyspace.events, event, access.database, key.data, key.size)
+        remove_slot(access, partition_at(access, key, access.database), slot, key, access.database)
+    return slot != NULL
 
 
 cdef void keyspace_plan_from(EntryPlan* plan, const Entry* entry) noexcept nogil:

@@ -5,7 +5,8 @@ from libc.string cimport memset
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport entry_key
-from kvcy.engine.keyspace cimport Access, keyspace_delete
+from kvcy.engine.events cimport EVENT_EVICTED
+from kvcy.engine.keyspace cimport Access, keyspace_remove
 from kvcy.engine.partition cimport LIST_VOLATILE
 from kvcy.engine.platform cimport add_relaxed_u64, invariant
 from kvcy.engine.shards cimport Key, databases_total, keyspace_key
@@ -24,7 +25,7 @@ cdef void policy_evict(Keyspace* keyspace, uint32_t shard, int database, uint32_
     access.now_ms = now_ms
     access.database = database
     access.exclusive = True
-    if keyspace_delete(&access, &key):
+    if keyspace_remove(&access, &key, EVENT_EVICTED):
         add_relaxed_u64(&keyspace.evicted_keys, 1)
 
 

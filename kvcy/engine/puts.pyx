@@ -10,6 +10,7 @@ from libc.stdint cimport uint64_t
 
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.entry cimport TYPE_STRING, Entry
+from kvcy.engine.events cimport EVENT_SET, event_raise
 from kvcy.engine.journal cimport journal_ready
 from kvcy.engine.keyspace cimport (
     EXPIRE_NONE, VALUE_BYTES_MAX, keyspace_place, keyspace_plan, keyspace_put, keyspace_stored)
@@ -97,6 +98,10 @@ cdef void take_back(const Puts* puts, uint32_t i, uint32_t replaced) noexcept no
         partition_remove(partition_of(puts, i), slot)
 
 
+cdef inline void raise_set(const Puts* puts, uint32_t i) noexcept nogil:
+    event_raise(&puts.access.keyspace.events, EVENT_SET, puts.access.database, puts.keys[i].data, puts.keys[i].size)
+
+
 cdef void settle(const Puts* puts, uint32_t i, uint32_t replaced) noexcept nogil:
     """Nothing can fail any more: the old entry goes, everybody learns of the new one."""
     cdef Partition* partition = partition_of(puts, i)
@@ -105,6 +110,7 @@ cdef void settle(const Puts* puts, uint32_t i, uint32_t replaced) noexcept nogil
     if replaced:
         old = <const Entry*> arena_at(&partition.arena, replaced)
     keyspace_stored(puts.access, partition, &puts.keys[i], &plan, old)
+    raise_set(puts, i)
     if replaced:
         partition_drop(partition, replaced)
 
@@ -136,7 +142,10 @@ cdef Status keyspace_put_all(Access* access, const Key* keys, const Bytes* value
     invariant(access.exclusive and count > 0)
     invariant(access.keyspace.log == NULL or access.group != NULL)
     if count == 1:
-        return keyspace_put(access, keys, values[0], EXPIRE_NONE)
+        status = keyspace_put(access, keys, values[0], EXPIRE_NONE)
+        if status == OK:
+            raise_set(&puts, 0)
+        return status
     status = prepare(&puts, &in_place)
     if status != OK:
         return status
@@ -145,4 +154,5 @@ cdef Status keyspace_put_all(Access* access, const Key* keys, const Bytes* value
     for i in range(count):
         status = keyspace_put(access, &keys[i], values[i * stride], EXPIRE_NONE)
         invariant(status == OK)
+        raise_set(&puts, i)
     return OK

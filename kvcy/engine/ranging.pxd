@@ -12,10 +12,12 @@ from kvcy.engine.entry cimport Entry
 from kvcy.engine.keyspace cimport Access
 from kvcy.engine.ordered cimport OrderedBound
 from kvcy.engine.partition cimport Partition
+from kvcy.engine.shards cimport Keyspace
 from kvcy.engine.status cimport Status
 
 cdef enum:
     INDEX_SLOTS = 128                    # for index_slice: some 60 us
+    RANGE_VISITS = 256                   # under one hold of a shard's lock: some 50 us
 
 cdef enum Indexed:
     INDEX_COMPLETE
@@ -27,6 +29,12 @@ cdef struct KeyRange:
     OrderedBound high
     bint reverse                         # from high to low
 
+cdef struct IndexTotals:                 # of one database
+    uint64_t keys                        # in its indexes
+    uint64_t bytes
+    bint there                           # a shard has one
+    bint complete                        # every shard that has keys has a complete one
+
 ctypedef bint (*RangeVisitor)(Access* access, const Entry* entry, void* context) noexcept nogil    # false: enough
 
 # Indexes about `slots` slots more (all with equal bits together). REQUIRES: the shard locked exclusively.
@@ -35,6 +43,8 @@ cdef Indexed index_slice(Partition* partition, uint32_t slots) noexcept nogil
 cdef Indexed range_prepare(Access* access, uint32_t shard, uint32_t slots) noexcept nogil
 # Whether the shard is ready for range_count and range_delete. REQUIRES: the shard locked.
 cdef bint range_ready(const Access* access, uint32_t shard) noexcept nogil
+# Locks each shard for a moment: REQUIRES no lock held.
+cdef void index_totals(Keyspace* keyspace, int database, IndexTotals* totals) noexcept nogil
 # Whether all shards are. REQUIRES: all are locked.
 cdef bint range_ready_all(const Access* access) noexcept nogil
 # Visits keys of the range in order, until `visit` says no, `count_max` have been seen, or none is left: then *last is
@@ -42,6 +52,10 @@ cdef bint range_ready_all(const Access* access) noexcept nogil
 # not change the keyspace.
 cdef void range_walk(Access* access, const KeyRange* keys, uint64_t count_max, RangeVisitor visit, void* context,
                      const Entry** last) noexcept nogil
+# Visits the range's keys in one shard that have hash bits from `bits` on, in order, all of them. False: the range has
+# more than about RANGE_VISITS there, and none was visited. REQUIRES: as range_count; keys.reverse is false.
+cdef bint range_visit(Access* access, uint32_t shard, const KeyRange* keys, uint32_t bits, RangeVisitor visit,
+                      void* context) noexcept nogil
 # Counts the range's keys in one shard from keys.low on; the entry where to go on, or NULL when none is left.
 # REQUIRES: the shard locked, range_ready.
 cdef const Entry* range_count(Access* access, uint32_t shard, const KeyRange* keys, uint64_t* total) noexcept nogil

@@ -5,24 +5,27 @@ The merge is a binary heap of one cursor a shard, the next key of the range at i
 prefetches the entry after the one it comes to: it is needed some steps of the others later.
 """
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport entry_expired, entry_key
+from kvcy.engine.events cimport EVENT_DEL
 from kvcy.engine.journal cimport journal_ready
-from kvcy.engine.keyspace cimport keyspace_delete
+from kvcy.engine.keyspace cimport keyspace_remove
 from kvcy.engine.node cimport Node, bytes_order, node_handles
 from kvcy.engine.ordered cimport (
-    OrderedIndex, OrderedPlace, ordered_beyond, ordered_count, ordered_entry, ordered_free, ordered_insert, ordered_new,
-    ordered_node, ordered_prefetch, ordered_ready, ordered_seek, ordered_step)
+    OrderedIndex, OrderedPlace, ordered_beyond, ordered_bytes, ordered_count, ordered_entry, ordered_free,
+    ordered_insert, ordered_new, ordered_node, ordered_prefetch, ordered_ready, ordered_seek, ordered_step)
 from kvcy.engine.platform cimport invariant, prefetch
-from kvcy.engine.shards cimport Key, keyspace_key
+from kvcy.engine.shards cimport Key, keyspace_key, shard_lock, shard_unlock
 from kvcy.engine.status cimport NOT_FOUND, NO_MEMORY, OK
 from kvcy.engine.table cimport Slot, table_from
 
 cdef enum:
     COUNT_LEAVES = 256                   # of range_count, where nothing expires: some 30 us
     COUNT_ENTRIES = 512                  # where something does
+    VISIT_LEAVES = 3                     # of range_visit: a leaf has 120 keys at most
 
 cdef struct Cursor:                      # of one shard
     const OrderedIndex* index
@@ -78,6 +81,23 @@ cdef Indexed range_prepare(Access* access, uint32_t shard, uint32_t slots) noexc
 cdef bint range_ready(const Access* access, uint32_t shard) noexcept nogil:
     cdef const Partition* partition = access.keyspace.shards[shard].partitions[access.database]
     return partition == NULL or (partition.ordered != NULL and partition.ordered.boundary >> 32 != 0)
+
+
+cdef void index_totals(Keyspace* keyspace, int database, IndexTotals* totals) noexcept nogil:
+    cdef const Partition* partition
+    cdef uint32_t shard
+    memset(totals, 0, sizeof(IndexTotals))
+    totals.complete = True
+    for shard in range(keyspace.shard_count):
+        shard_lock(keyspace, shard, False)
+        partition = keyspace.shards[shard].partitions[database]
+        if partition != NULL and partition.ordered != NULL:
+            totals.there = True
+            totals.keys += partition.ordered.count
+            totals.bytes += ordered_bytes(partition.ordered)
+        totals.complete = totals.complete and (
+            partition == NULL or (partition.ordered != NULL and partition.ordered.boundary >> 32 != 0))
+        shard_unlock(keyspace, shard, False)
 
 
 cdef bint range_ready_all(const Access* access) noexcept nogil:
@@ -181,6 +201,36 @@ cdef void range_walk(Access* access, const KeyRange* keys, uint64_t count_max, R
     last[0] = NULL
 
 
+# --- visiting one shard
+
+cdef bint range_visit(Access* access, uint32_t shard, const KeyRange* keys, uint32_t bits, RangeVisitor visit,
+                      void* context) noexcept nogil:
+    cdef const Partition* partition = access.keyspace.shards[shard].partitions[access.database]
+    cdef OrderedPlace place, last, beyond
+    cdef const Entry* entry
+    cdef Bytes name
+    if partition == NULL:
+        return True
+    place = ordered_seek(partition.ordered, &keys.low, False)
+    last = ordered_seek(partition.ordered, &keys.high, True)
+    if place.node == 0 or last.node == 0 or \
+            ordered_beyond(ordered_entry(partition.ordered, place), &keys.high, False):
+        return True
+    beyond = place
+    ordered_count(partition.ordered, &beyond, last, VISIT_LEAVES)
+    if beyond.node:
+        return False
+    while True:                          # ends: at `last`, which is not before the first place
+        entry = ordered_entry(partition.ordered, place)
+        name = entry_key(entry)
+        if not entry_expired(entry, access.now_ms) and \
+                (bits == 0 or keyspace_key(access.keyspace, name.data, name.size).bits >= bits):
+            visit(access, entry, context)
+        if place.node == last.node and place.at == last.at:
+            return True
+        place = ordered_step(partition.ordered, place, False)
+
+
 # --- counting
 
 cdef const Entry* count_entries(const OrderedIndex* index, OrderedPlace place, const KeyRange* keys, int64_t now_ms,
@@ -232,6 +282,6 @@ cdef Status range_delete(Access* access, uint32_t shard, const KeyRange* keys, u
         key = keyspace_key(access.keyspace, name.data, name.size)
         if not journal_ready(access.keyspace, access.group, key.size, 0):
             return NO_MEMORY
-        total[0] += keyspace_delete(access, &key)        # false: it had expired, and is gone as well
+        total[0] += keyspace_remove(access, &key, EVENT_DEL)        # false: it had expired, and is gone as well
         count_max -= 1
     return OK

@@ -3,6 +3,7 @@
 from libc.string cimport memcmp, memset
 
 from kvcy.engine.entry cimport Entry, entry_value
+from kvcy.engine.events cimport EVENT_NEW, event_raise, events_wanted
 from kvcy.engine.journal cimport journal_commit, journal_ready
 from kvcy.engine.keyspace cimport keyspace_delete, keyspace_peek, keyspace_plan_from, keyspace_restore
 from kvcy.engine.operations cimport OPERATION_HEAD_MAX, OpBuffer, ops_free
@@ -18,12 +19,16 @@ cdef Status keyspace_copy(Access* access, const Key* source, const Key* target, 
     cdef Entry* entry = keyspace_peek(access, source)
     cdef EntryPlan plan
     cdef Status status = EXISTS
+    cdef bint taken
     if entry == NULL:
         return NOT_FOUND
     keyspace_plan_from(&plan, entry)
     access.database = target_database
-    if replace or keyspace_peek(access, target) == NULL:
+    taken = (not replace or events_wanted(&access.keyspace.events)) and keyspace_peek(access, target) != NULL
+    if replace or not taken:
         status = keyspace_restore(access, target, &plan)
+    if status == OK and taken:           # as in Redis, which deletes what it replaces here
+        event_raise(&access.keyspace.events, EVENT_NEW, target_database, target.data, target.size)
     access.database = database
     return status
 

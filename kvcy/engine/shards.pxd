@@ -9,6 +9,7 @@ See rwlock.pxd for THE RULE.
 from libc.stdint cimport uint32_t, uint64_t
 
 from kvcy.engine.arena cimport arena_hint
+from kvcy.engine.events cimport Events
 from kvcy.engine.hash cimport HashKey, siphash13
 from kvcy.engine.log cimport Log
 from kvcy.engine.pages cimport PagePool
@@ -73,6 +74,7 @@ cdef struct Keyspace:
     Log* log                             # NULL: nothing is logged. Set before the keyspace is used by others
     PagePool pool
     uint64_t memory_bytes_max            # maxmemory; 0 none (atomic)
+    uint64_t client_bytes                # what clients and their buffers take (atomic; commands/clients.pxd)
     uint32_t upkeep_shard                # where keyspace_upkeep goes on (one thread at a time)
     uint32_t expire_shard                # where keyspace_expire goes on (one thread at a time)
     uint32_t lru_ordered                 # atomic; reads move entries in the LRU list (0: the policy orders nothing)
@@ -80,6 +82,7 @@ cdef struct Keyspace:
     const AccessKind* kind               # atomic: of new partitions
     Eviction eviction
     ExpireLag expire_lag
+    Events events
     uint64_t evicted_keys                # atomic statistics
     uint64_t expired_keys
     uint64_t keyspace_hits
@@ -105,6 +108,9 @@ cdef uint64_t keyspace_memory_bytes(Keyspace* keyspace) noexcept nogil
 # Bytes in use, cheap and exact: cells, tables, blocks. Not counted: what is freed and can be used again, what is only
 # waiting to be freed, and the log's ring.
 cdef uint64_t keyspace_used_bytes(const Keyspace* keyspace) noexcept nogil
+# The bytes in use that count against this limit: with what clients take, as far as that is not more than half of the
+# limit. So a client that does not read cannot have more than half of what may be kept evicted.
+cdef uint64_t keyspace_counted_bytes(const Keyspace* keyspace, uint64_t limit_bytes) noexcept nogil
 
 # --- keys and locks
 cdef inline Key keyspace_key(const Keyspace* keyspace, const char* data, size_t size) noexcept nogil:

@@ -92,6 +92,10 @@ cdef uint64_t keyspace_used_bytes(const Keyspace* keyspace) noexcept nogil:
     return used
 
 
+cdef uint64_t keyspace_counted_bytes(const Keyspace* keyspace, uint64_t limit_bytes) noexcept nogil:
+    return keyspace_used_bytes(keyspace) + min(load_relaxed_u64(&keyspace.client_bytes), limit_bytes >> 1)
+
+
 # --- locks
 
 cdef void shard_apply_touches(Shard* shard) noexcept nogil:

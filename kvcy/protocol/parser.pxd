@@ -43,9 +43,13 @@ cdef void parser_close(Parser* parser) noexcept nogil     # may be initialised a
 cdef ParseResult parser_next(Parser* parser, const char* base, size_t size, size_t* offset, Arguments* arguments,
                              uint32_t* first, uint32_t* argc) noexcept nogil
 
+cdef inline size_t parser_array_bytes(const Parser* parser) noexcept nogil:
+    """Of parser_memory_bytes, what is no block."""
+    return parser.partial_capacity * sizeof(Bytes)
+
 cdef inline size_t parser_memory_bytes(const Parser* parser) noexcept nogil:
     """Bytes held for the unfinished command besides the caller's buffer."""
-    cdef size_t size = parser.partial_capacity * sizeof(Bytes)
+    cdef size_t size = parser_array_bytes(parser)
     if parser.kept != NULL:
         size += parser.kept.capacity
     if parser.filling != NULL:

@@ -112,6 +112,7 @@ async def serve_data(
             await data_nursery.start(data.run, name="data")
             if not data.saver.ending:
                 server.load_done()
+                follow_events(config.options, native)
                 data.loaded()
                 told.ready()
     return failure
@@ -133,6 +134,12 @@ async def read_rates(state: ServerState) -> None:
         await trio.sleep(RATES_EVERY_S)
 
 
+def follow_events(options: Options, native: Native) -> None:
+    """Has keyspace events raised as the options say; none while the data are loaded."""
+    if not native.service.loading:
+        native.set_events(options.notify_keyspace_events)
+
+
 def follow(config: Config, native: Native, log: Log) -> None:
     """Gives the options' values to those who use them, now and whenever CONFIG SET changes them."""
     service = native.service
@@ -148,6 +155,10 @@ def follow(config: Config, native: Native, log: Log) -> None:
             options.maxmemory, POLICIES.index(options.maxmemory_policy), options.maxmemory_eviction_tenacity,
             options.lfu_log_factor, options.lfu_decay_time,
         )  # fmt: skip
+        share = -options.maxmemory_clients  # per cent of maxmemory
+        native.set_clients_memory_max(
+            options.maxmemory * share // 100 if share > 0 else options.maxmemory_clients
+        )
         native.set_ordered_always(options.ordered_index)
         log.set_level(options.loglevel)
 
@@ -167,10 +178,11 @@ def follow(config: Config, native: Native, log: Log) -> None:
     config.on_change(
         ["requirepass", "proto-max-bulk-len", "slowlog-log-slower-than", "slowlog-max-len",
          "latency-monitor-threshold", "latency-tracking", "maxmemory", "maxmemory-policy",
-         "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time", "ordered-index",
+         "maxmemory-eviction-tenacity", "maxmemory-clients", "lfu-log-factor", "lfu-decay-time", "ordered-index",
          "loglevel"], shared,
     )  # fmt: skip
     config.on_change("maxclients", clients)
+    config.on_change("notify-keyspace-events", lambda options: follow_events(options, native))
     config.on_change("dir", directory)
     shared(config.options)
     config.options.dir = os.getcwd()

@@ -21,20 +21,20 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 from posix.unistd cimport close
-from kvcy.commands.clients cimport clients_remove
+from kvcy.commands.clients cimport clients_count, clients_remove
 from kvcy.commands.session cimport (
     SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, Executor, Session, session_feed,
     session_fill_room, session_filled, session_free, session_resume,
 )
 from kvcy.engine.log cimport log_durable
 from kvcy.engine.platform cimport likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, unlikely
-from kvcy.protocol.parser cimport parser_memory_bytes
+from kvcy.protocol.parser cimport parser_array_bytes, parser_memory_bytes
 from kvcy.protocol.writer cimport Writer, write_raw, writer_clear, writer_close, writer_init
 from kvcy.server.kept cimport KEPT_SPARE_BYTES, kept_replace
 from kvcy.server.mailbox cimport mailbox_post
 from kvcy.server.output cimport (
-    SEND_FAILED, SENT_ALL, SENT_PART, Cursor, SendResult, output_free, output_over_limit, output_pending, output_queue,
-    output_send, output_size,
+    SEND_FAILED, SENT_ALL, SENT_PART, Cursor, SendResult, output_free, output_memory_bytes, output_over_limit,
+    output_pending, output_queue, output_send, output_size,
 )
 from kvcy.server.sockets cimport (
     EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, MSG_DONTWAIT, MSG_NOSIGNAL,
@@ -120,6 +120,7 @@ cdef void connection_begin(Loop* loop, Connection* connection) noexcept nogil:
     event.events = wanted_events(connection)
     event.data.ptr = connection
     connection.armed = event.events
+    count_memory(loop, connection)
     if epoll_ctl(loop.epoll_fd, EPOLL_CTL_ADD, connection.fd, &event) < 0:
         connection.flags |= CONNECTION_UNPOLLED
         connection_doom_by_limit(loop, connection)
@@ -127,9 +128,18 @@ cdef void connection_begin(Loop* loop, Connection* connection) noexcept nogil:
 
 # --- sending
 
+cdef void count_memory(Loop* loop, Connection* connection) noexcept nogil:
+    """Tells what the connection takes, after one of its buffers was allocated, grown or freed."""
+    clients_count(
+        &loop.executor.service.clients, loop.executor.keyspace, connection.session,
+        sizeof(Connection) + sizeof(Session) + connection.kept.capacity
+        + parser_array_bytes(&connection.session.parser) + output_memory_bytes(connection.output))
+
+
 cdef void connection_check_output(Loop* loop, Connection* connection) noexcept nogil:
     """Applies client-output-buffer-limit."""
     connection.session.output_bytes = output_pending(connection.output)
+    count_memory(loop, connection)
     if connection.output != NULL and output_over_limit(connection.output, loop.limits, loop.executor.now_ms):
         connection_doom_by_limit(loop, connection)
 
@@ -282,7 +292,10 @@ cdef inline bint keep(Loop* loop, Connection* connection, const char* data, size
     if size and size + parser_memory_bytes(&connection.session.parser) > load_relaxed_u64(&loop.limits.query_bytes_max):
         return False
     connection.session.input_bytes = size
-    return kept_replace(&connection.kept, data, size)
+    if not kept_replace(&connection.kept, data, size):
+        return False
+    count_memory(loop, connection)
+    return True
 
 
 cdef void feed(Loop* loop, Connection* connection, const char* data, size_t size) noexcept nogil:
@@ -370,6 +383,7 @@ cdef void receive_long(Loop* loop, Connection* connection) noexcept nogil:
             return
         connection.kept.data = place
         connection.kept.capacity = capacity
+        count_memory(loop, connection)
     capacity -= connection.kept.size
     got = connection_receive(loop, connection, connection.kept.data + connection.kept.size,
                              capacity if capacity < FILL_BYTES_MAX else FILL_BYTES_MAX)

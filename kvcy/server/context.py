@@ -67,6 +67,12 @@ class Native(Protocol):
     def histograms(self) -> Mapping[str, Histogram]:
         """How long the commands' calls took that were timed."""
 
+    def ordered_indexes(self) -> Mapping[int, tuple[int, int, bool]]:
+        """Of each database that has an ordered index: keys in it, bytes, and whether it is complete."""
+
+    def events(self) -> dict[str, int]:
+        """How often each keyspace event was raised, while its class was asked for."""
+
     def reset_statistics(self) -> None: ...
 
     def slow_commands(self, count: int) -> list[SlowCommand]:

@@ -79,6 +79,11 @@ def human(size_bytes: int) -> str:
     return f"{value:.2f}{unit}"
 
 
+def ordered_indexes(state: ServerState) -> Iterable[Field]:
+    for database, (keys, size_bytes, complete) in state.native.ordered_indexes().items():
+        yield f"ordered_index_db{database}", f"keys={keys},bytes={size_bytes},complete={int(complete)}"
+
+
 def memory(state: ServerState) -> Iterable[Field]:
     use = memory_use(state)
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -107,9 +112,10 @@ def memory(state: ServerState) -> Iterable[Field]:
         ("allocator_frag_bytes", use.taken - use.used),
         ("mem_fragmentation_ratio", f"{use.fragmentation:.2f}"),
         ("mem_fragmentation_bytes", use.resident - use.expected),
-        ("mem_not_counted_for_evict", use.clients),
+        ("mem_not_counted_for_evict", use.not_counted if use.limit else 0),
         ("mem_clients_slaves", 0),
         ("mem_clients_normal", use.clients),
+        *ordered_indexes(state),
         ("mem_aof_buffer", 0),
         ("mem_allocator", "kvcy"),
         ("active_defrag_running", 0),
@@ -181,9 +187,10 @@ def stats(state: ServerState) -> Iterable[Field]:
         ("expire_lag_ms_max", totals["expire_lag_ms_max"]),
         ("expire_lag_ms_last", totals["expire_lag_ms_last"]),
         ("evicted_keys", totals["evicted_keys"]),
-        ("evicted_clients", 0),
+        ("evicted_clients", totals["evicted_clients"]),
         ("keyspace_hits", totals["hits"]),
         ("keyspace_misses", totals["misses"]),
+        ("keyspace_events", ",".join(f"{name}={count}" for name, count in state.native.events().items())),
         ("pubsub_channels", 0),
         ("pubsub_patterns", 0),
         ("pubsubshard_channels", 0),

@@ -24,7 +24,7 @@ class MemoryUse:
 
     used: int
     taken: int
-    clients: int
+    clients: int  # what they and their buffers take
     start: int  # used before there was any key
     peak: int
     resident: int
@@ -32,6 +32,11 @@ class MemoryUse:
     limit: int  # maxmemory
     keys: int
     client_count: int
+
+    @property
+    def not_counted(self) -> int:
+        """Of what clients take, what does not count against the limit."""
+        return max(self.clients - self.limit // 2, 0)
 
     @property
     def overhead(self) -> int:

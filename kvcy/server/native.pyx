@@ -7,26 +7,28 @@ waited for without the GIL (THE RULE OF ENGINE LOCKS, engine/rwlock.pxd).
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy._core cimport Store
-from kvcy.commands.clients cimport clients_lock, clients_unlock
+from kvcy.commands.clients cimport clients_evict, clients_lock, clients_unlock
 from kvcy.commands.objects cimport encoding_name
 from kvcy.commands.service cimport ServiceHandle, service_handle
 from kvcy.commands.types cimport Clients, Session
 from kvcy.engine.entry cimport Entry, entry_value
+from kvcy.engine.events cimport EVENTS_COUNT, events_configure
 from kvcy.engine.eviction cimport eviction_adopt, eviction_configure
 from kvcy.engine.expiry cimport expire_lag_ms_max
 from kvcy.engine.keyspace cimport Access, keyspace_idle_s, keyspace_peek
+from kvcy.engine.ranging cimport IndexTotals, index_totals
 from kvcy.engine.shards cimport (
     DATABASES_MAX, Key, Keyspace, keyspace_key, keyspace_memory_bytes, keyspace_used_bytes, shard_lock,
     shard_unlock)
 from kvcy.engine.whole cimport keyspace_count, keyspace_count_volatile, keyspace_dirty
 from kvcy.engine.platform cimport (
     load_acquire_u32, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64)
+from kvcy.engine.events import EVENTS
 from kvcy.server.context import LatencySamples, RowUse, SlowCommand
 
 cdef struct ClientSums:
     uint64_t count
     uint64_t connections
-    uint64_t buffers                 # bytes that carriers keep for clients
     uint64_t input_max
     uint64_t output_max
 
@@ -41,7 +43,6 @@ cdef ClientSums sum_clients(Clients* clients) noexcept nogil:
     """Counts of all clients there are. Other threads' numbers are read as they are."""
     cdef ClientSums sums
     cdef const Session* session
-    sums.buffers = 0
     sums.input_max = 0
     sums.output_max = 0
     clients_lock(clients)
@@ -49,7 +50,6 @@ cdef ClientSums sum_clients(Clients* clients) noexcept nogil:
     sums.connections = clients.total_connections
     session = clients.first
     while session != NULL:
-        sums.buffers += sizeof(Session) + session.input_bytes + session.output_bytes
         sums.input_max = max(sums.input_max, <uint64_t> session.input_bytes)
         sums.output_max = max(sums.output_max, <uint64_t> session.output_bytes)
         session = session.next
@@ -70,13 +70,15 @@ cdef class Native:
         cdef Keyspace* keyspace = self.store.keyspace
         cdef ClientSums sums
         cdef uint64_t taken_bytes
+        cdef uint64_t client_bytes = load_relaxed_u64(&keyspace.client_bytes)
         with nogil:
             sums = sum_clients(&self.service.service.clients)
             taken_bytes = keyspace_memory_bytes(keyspace)
         commands, errors = self.service.totals()
         return {
             "clients": sums.count,
-            "clients_bytes": sums.buffers,
+            "clients_bytes": client_bytes,
+            "evicted_clients": load_relaxed_u64(&self.service.service.clients.evicted),
             "connections": sums.connections,
             "rejected_connections": self.service.rejected_connections,
             "commands": commands,
@@ -84,8 +86,8 @@ cdef class Native:
             "auth_failures": self.service.auth_failures,
             "input_bytes_max": sums.input_max,
             "output_bytes_max": sums.output_max,
-            "memory_bytes": keyspace_used_bytes(keyspace) + sums.buffers,
-            "taken_bytes": taken_bytes + sums.buffers,
+            "memory_bytes": keyspace_used_bytes(keyspace) + client_bytes,
+            "taken_bytes": taken_bytes + client_bytes,
             "changes": keyspace_dirty(keyspace),
             "evicted_keys": load_relaxed_u64(&keyspace.evicted_keys),
             "expired_keys": load_relaxed_u64(&keyspace.expired_keys),
@@ -117,8 +119,12 @@ cdef class Native:
 
     def reset_statistics(self) -> None:
         cdef Keyspace* keyspace = self.store.keyspace
+        cdef int place
         self.service.reset_stats()
         store_relaxed_u64(&keyspace.evicted_keys, 0)
+        store_relaxed_u64(&self.service.service.clients.evicted, 0)
+        for place in range(<int> EVENTS_COUNT):
+            store_relaxed_u64(&keyspace.events.counts[place], 0)
         store_relaxed_u64(&keyspace.expired_keys, 0)
         store_relaxed_u64(&keyspace.keyspace_hits, 0)
         store_relaxed_u64(&keyspace.keyspace_misses, 0)
@@ -172,6 +178,33 @@ cdef class Native:
             f"Value at:0x0 refcount:1 encoding:{encoding.decode()} serializedlength:{value_size}"
             f" lru:0 lru_seconds_idle:{idle_s}"
         )
+
+    def ordered_indexes(self) -> dict[int, tuple[int, int, bool]]:
+        """Of each database that has an ordered index: keys in it, bytes, and whether it is complete."""
+        cdef IndexTotals totals
+        cdef int database
+        found = {}
+        for database in range(DATABASES_MAX):
+            with nogil:
+                index_totals(self.store.keyspace, database, &totals)
+            if totals.there:
+                found[database] = (totals.keys, totals.bytes, bool(totals.complete))
+        return found
+
+    def events(self) -> dict[str, int]:
+        """How often each keyspace event was raised."""
+        counts = [load_relaxed_u64(&self.store.keyspace.events.counts[place]) for place in range(len(EVENTS))]
+        return {name: count for (name, _), count in zip(EVENTS, counts) if count}
+
+    def set_events(self, classes: int) -> None:
+        """notify-keyspace-events: the classes that are asked for, a bit for each of events.LETTERS."""
+        events_configure(&self.store.keyspace.events, classes)
+
+    def set_clients_memory_max(self, size_bytes: int) -> None:
+        """maxmemory-clients in bytes, 0 is no limit. Closes clients if it is passed already."""
+        store_relaxed_u64(&self.service.service.clients.memory_bytes_max, size_bytes)
+        with nogil:
+            clients_evict(&self.service.service.clients)
 
     def set_ordered_always(self, always: bool) -> None:
         """ordered-index: whether keys are indexed in order before anybody asks for it."""

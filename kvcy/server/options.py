@@ -19,9 +19,11 @@ from kvcy.server.values import (
     INT64_MAX,
     SAVE_POINTS,
     Clamped,
+    EventClasses,
     Integer,
     Kind,
     Memory,
+    MemoryOrShare,
     Octal,
     OneOf,
     OutputLimits,
@@ -78,6 +80,8 @@ class Options:
     maxmemory_eviction_tenacity: int = option(Integer(0, 100), 10)
     lfu_log_factor: int = option(Integer(0, INT_MAX), 10)
     lfu_decay_time: int = option(Integer(0, INT_MAX), 1)
+    maxmemory_clients: int = option(MemoryOrShare(), 0)
+    notify_keyspace_events: int = option(EventClasses(), 0)
     ordered_index: bool = option(YesNo(), False)
     lazyfree_lazy_eviction: bool = option(YesNo(), False)
     lazyfree_lazy_expire: bool = option(YesNo(), False)

@@ -31,6 +31,8 @@ cdef struct Output:
 cdef size_t output_size(const Writer* writer) noexcept nogil           # bytes to send in all
 # Bytes a connection still has to send; 0 for NULL.
 cdef size_t output_pending(const Output* output) noexcept nogil
+# What it takes: its buffer and marks, not the blocks; 0 for NULL.
+cdef size_t output_memory_bytes(const Output* output) noexcept nogil
 # Whether client-output-buffer-limit says that the client must be closed.
 cdef bint output_over_limit(Output* output, const Limits* limits, int64_t now_ms) noexcept nogil
 # Sends from the cursor on.

@@ -12,7 +12,8 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove, memset
 from kvcy.engine.block cimport block_release
 from kvcy.engine.platform cimport invariant, load_relaxed_u64, unlikely
-from kvcy.protocol.writer cimport Mark, Writer, write_raw, writer_clear, writer_close, writer_init
+from kvcy.protocol.writer cimport (
+    Mark, Writer, write_raw, writer_clear, writer_close, writer_init, writer_memory_bytes)
 from kvcy.server.limits cimport Limits
 
 cdef extern from "<sys/uio.h>" nogil:
@@ -42,6 +43,10 @@ cdef size_t output_pending(const Output* output) noexcept nogil:
     if output == NULL:
         return 0
     return output.writer.size + output.writer.marked_bytes - output.cursor.bytes_sent
+
+
+cdef size_t output_memory_bytes(const Output* output) noexcept nogil:
+    return 0 if output == NULL else sizeof(Output) + writer_memory_bytes(&output.writer)
 
 
 cdef bint output_over_limit(Output* output, const Limits* limits, int64_t now_ms) noexcept nogil:

@@ -50,7 +50,7 @@ NOT_YET = NOT_YET_SAFEGUARDS | _names("""
     appenddirname appendfilename dbfilename
     no-appendfsync-on-rewrite rdb-del-sync-files rdb-save-incremental-fsync rdbchecksum rdbcompression
     sanitize-dump-payload stop-writes-on-bgsave-error
-    active-expire-effort maxmemory-clients
+    active-expire-effort
     masterauth masteruser min-replicas-max-lag min-replicas-to-write repl-backlog-size repl-backlog-ttl
     repl-disable-tcp-nodelay repl-diskless-load repl-diskless-sync repl-diskless-sync-delay
     repl-diskless-sync-max-replicas repl-ping-replica-period repl-timeout replica-announce-ip replica-announce-port
@@ -61,7 +61,7 @@ NOT_YET = NOT_YET_SAFEGUARDS | _names("""
     cluster-announce-port cluster-announce-tls-port cluster-config-file cluster-enabled cluster-link-sendbuf-limit
     cluster-migration-barrier cluster-node-timeout cluster-port cluster-preferred-endpoint-type
     cluster-replica-no-failover cluster-replica-validity-factor cluster-require-full-coverage
-    notify-keyspace-events tracking-table-max-keys
+    tracking-table-max-keys
     busy-reply-threshold enable-module-command loadmodule
     bind-source-addr oom-score-adj oom-score-adj-values shutdown-on-sigint shutdown-on-sigterm
     socket-mark-id syslog-enabled syslog-facility syslog-ident

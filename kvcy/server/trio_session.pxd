@@ -34,6 +34,7 @@ cdef class TrioSession:
     cdef bint room(self, size_t size) noexcept nogil
     cdef void run(self, const char* data, size_t size) noexcept nogil
     cdef void collect(self) noexcept nogil
+    cdef void count_memory(self) noexcept nogil
 
 cdef class TrioRequest(Request):
     cdef TrioSession carrier

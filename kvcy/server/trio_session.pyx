@@ -13,7 +13,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, memset
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy._core cimport Store
-from kvcy.commands.clients cimport clients_add, clients_remove, clients_set_text
+from kvcy.commands.clients cimport clients_add, clients_count, clients_remove, clients_set_text
 from kvcy.commands.executor cimport executor_free, executor_load_done, executor_new
 from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport (
@@ -25,12 +25,13 @@ from kvcy.commands.types cimport (
 )
 from kvcy.engine.log cimport Log, log_durable, log_holds_back, log_kick, log_wait
 from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64
-from kvcy.protocol.parser cimport parser_memory_bytes
+from kvcy.protocol.parser cimport parser_array_bytes, parser_memory_bytes
 from kvcy.protocol.writer cimport writer_close, writer_init
 from kvcy.server.connection cimport COMMANDS_A_TURN
 from kvcy.server.limits cimport ClientLimits
 from kvcy.server.output cimport (
-    Cursor, output_copy, output_free, output_over_limit, output_pending, output_queue, output_size, output_skip,
+    Cursor, output_copy, output_free, output_memory_bytes, output_over_limit, output_pending, output_queue, output_size,
+    output_skip,
 )
 from kvcy.server.requests cimport Request
 from kvcy.server.sockets cimport SHUT_RDWR, shutdown
@@ -236,8 +237,16 @@ cdef class TrioSession:
             writer_close(&executor.reply)
             writer_init(&executor.reply)
         self.session.output_bytes = output_pending(self.output)
+        self.count_memory()
         if self.output != NULL and output_over_limit(self.output, &self.shared.limits.limits, executor.now_ms):
             self.failed = True
+
+    cdef void count_memory(self) noexcept nogil:
+        """Tells what the session takes."""
+        clients_count(
+            &self.shared.service.service.clients, self.shared.store.keyspace, self.session,
+            sizeof(Session) + self.kept_capacity + parser_array_bytes(&self.session.parser)
+            + output_memory_bytes(self.output))
 
     @property
     def held_until(self) -> int:
@@ -274,6 +283,8 @@ cdef class TrioSession:
             output_free(self.output)
             self.output = NULL
         self.session.output_bytes = output_pending(self.output)
+        with nogil:
+            self.count_memory()
 
 
 cdef class TrioRequest(Request):

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
+from kvcy.engine.events import ALL_LETTERS, LETTERS
+
 T = TypeVar("T")
 
 INT64_MAX = 2**63 - 1
@@ -133,6 +135,50 @@ class Memory(Integer):
 
     def lines(self, value: int) -> list[str]:
         return [format_memory(value)]
+
+
+class MemoryOrShare(Kind[int]):
+    """A size in bytes, or a share of maxmemory: -5 stands for 5 %."""
+
+    def parse_word(self, word: str) -> int:
+        share = re.match(r"([0-9]+)%\Z", word, re.ASCII)
+        try:
+            number = -int(share[1]) if share else parse_memory_bytes(word)
+        except ValueError:
+            number = INT64_MAX + 1
+        if share and number < -100:
+            raise ValueError("percentage argument must be less or equal to 100")
+        if number > INT64_MAX or (number < 0 and not share):
+            raise ValueError("argument must be a memory or percent value")
+        return number
+
+    def format(self, value: int) -> str:
+        return f"{-value}%" if value < 0 else str(value)
+
+    def lines(self, value: int) -> list[str]:
+        return [f"{-value}%" if value < 0 else format_memory(value)]
+
+
+class EventClasses(Kind[int]):
+    """The classes of keyspace events, a letter each: a bit each of events.LETTERS."""
+
+    def parse_word(self, word: str) -> int:
+        classes = 0
+        for letter in word:
+            if letter not in LETTERS + "A":
+                raise ValueError("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+            for one in ALL_LETTERS if letter == "A" else letter:
+                classes |= 1 << LETTERS.index(one)
+        return classes
+
+    def format(self, value: int) -> str:
+        text = "".join(letter for place, letter in enumerate(LETTERS) if value >> place & 1)
+        if text.startswith(ALL_LETTERS):
+            return "A" + text.removeprefix(ALL_LETTERS).removeprefix("n")
+        return text
+
+    def lines(self, value: int) -> list[str]:
+        return [quote_word(self.format(value)) or '""']
 
 
 class YesNo(Kind[bool]):

@@ -17,11 +17,14 @@ from kvcy.commands.session cimport (
     Executor, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
+from kvcy.engine.events cimport Event, events_configure
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.shards cimport Keyspace, keyspace_free, keyspace_new, keyspace_used_bytes
 from kvcy.engine.whole cimport keyspace_count
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_register, quiet_unregister
 from kvcy.protocol.writer cimport Writer, writer_clear
+
+from kvcy.engine.events import EVENTS
 
 STATES = {SESSION_OPEN: "open", SESSION_PARKED: "parked", SESSION_CLOSING: "closing", SESSION_CONTINUING: "continuing"}
 
@@ -41,12 +44,39 @@ cdef bytes written(const Writer* writer):
     return b"".join(parts)
 
 
+cdef struct Heard:
+    Event event
+    int database
+    size_t key_size
+    char key[64]
+
+cdef enum:
+    HEARD_MAX = 4096
+
+
+cdef struct Listener:
+    uint32_t count
+    Heard heard[4096]
+
+
+cdef void hear(void* context, Event event, int database, const char* key, size_t key_size) noexcept nogil:
+    """An EventSink, for one thread."""
+    cdef Listener* listener = <Listener*> context
+    cdef Heard* heard = &listener.heard[listener.count % HEARD_MAX]
+    heard.event = event
+    heard.database = database
+    heard.key_size = key_size
+    memcpy(heard.key, key, min(key_size, <size_t> 64))
+    listener.count += 1
+
+
 cdef class Server:
     """What the sessions of one test share."""
     cdef Keyspace* keyspace
     cdef Service* service
     cdef Executor* executor
     cdef int quiet_thread
+    cdef Listener listener
     cdef readonly ServiceHandle handle
 
     def __cinit__(self, int shards=4, bint prefetch=True):
@@ -102,6 +132,29 @@ cdef class Server:
     @property
     def hits_and_misses(self):
         return self.keyspace.keyspace_hits, self.keyspace.keyspace_misses
+
+    def listen(self, uint32_t classes) -> None:
+        """Has the events of these classes heard from now on, a bit for each letter of events.LETTERS."""
+        self.keyspace.events.sink = hear
+        self.keyspace.events.sink_context = &self.listener
+        events_configure(&self.keyspace.events, classes)
+
+    def heard(self) -> list:
+        """The events since the last call, as (name, database, key)."""
+        cdef Heard* one
+        cdef list found = []
+        cdef uint32_t index
+        if self.listener.count > HEARD_MAX:
+            raise OverflowError("too many events")
+        for index in range(self.listener.count):
+            one = &self.listener.heard[index]
+            found.append((EVENTS[<int> one.event][0], one.database, one.key[:one.key_size]))
+        self.listener.count = 0
+        return found
+
+    @property
+    def event_counts(self) -> dict:
+        return {name: self.keyspace.events.counts[place] for place, (name, _) in enumerate(EVENTS)}
 
     def count(self, int database=0):
         return keyspace_count(self.keyspace, database)
