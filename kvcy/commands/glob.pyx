@@ -122,9 +122,12 @@ cdef bint glob_match(const char* pattern, size_t pattern_size, const char* text,
     return at == pattern_size
 
 
+cdef size_t glob_literal_bytes(const char* pattern, size_t pattern_size) noexcept nogil:
+    cdef size_t at = 0
+    while at < pattern_size and is_plain(pattern[at]):
+        at += 1
+    return at
+
+
 cdef bint glob_is_literal(const char* pattern, size_t pattern_size) noexcept nogil:
-    cdef size_t at
-    for at in range(pattern_size):
-        if not is_plain(pattern[at]):
-            return False
-    return True
+    return glob_literal_bytes(pattern, pattern_size) == pattern_size

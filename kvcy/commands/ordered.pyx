@@ -370,7 +370,22 @@ cdef void kdel_command(Call* call) noexcept nogil:
     run_on_arguments(call, DELETE_KEYS)
 
 
-# --- KEYS
+# --- KEYS, and what it shares with SCAN
+
+cdef void prefix_range(KeyRange* keys, const char* prefix, size_t size, char* end) noexcept nogil:
+    memcpy(end, prefix, size)
+    keys.reverse = False
+    keys.low.edge = EDGE_INCLUSIVE
+    keys.low.data = prefix
+    keys.low.size = size
+    while size and end[size - 1] == c"\xff":
+        size -= 1
+    if size:
+        end[size - 1] += 1
+    keys.high.edge = EDGE_EXCLUSIVE if size else EDGE_HIGHEST
+    keys.high.data = end
+    keys.high.size = size
+
 
 cdef bint index_is_there(Call* call) noexcept nogil:
     cdef bint exclusive = call.access.exclusive
@@ -383,29 +398,21 @@ cdef bint index_is_there(Call* call) noexcept nogil:
 
 
 cdef bint keys_by_index(Call* call, const Bytes* pattern) noexcept nogil:
-    cdef OrderedBound low, high
+    cdef KeyRange keys
     cdef RangeWalk* walk
-    cdef char* texts
+    cdef char* end
     if pattern.size < 2 or pattern.data[pattern.size - 1] != c"*" or \
             not glob_is_literal(pattern.data, pattern.size - 1) or not index_is_there(call):
         return False
-    low.edge = EDGE_INCLUSIVE
-    low.data = pattern.data
-    low.size = pattern.size - 1
-    high = low
-    high.edge = EDGE_EXCLUSIVE
-    walk = range_new(call, LIST_KEYS, &low, &high)
-    if walk == NULL:
+    end = <char*> memory_new(pattern.size)
+    if end == NULL:
+        reply_out_of_memory(call)
         return True
-    # The end is the prefix with its last byte raised; bytes that cannot be raised are left out.
-    texts = <char*> walk.keys.high.data
-    while walk.keys.high.size and texts[walk.keys.high.size - 1] == c"\xff":
-        walk.keys.high.size -= 1
-    if walk.keys.high.size:
-        texts[walk.keys.high.size - 1] += 1
-    else:
-        walk.keys.high.edge = EDGE_HIGHEST
-    range_run(call, walk)
+    prefix_range(&keys, pattern.data, pattern.size - 1, end)
+    walk = range_new(call, LIST_KEYS, &keys.low, &keys.high)
+    memory_free(end)
+    if walk != NULL:
+        range_run(call, walk)
     return True
 
 

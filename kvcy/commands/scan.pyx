@@ -12,6 +12,8 @@ writers of a shard wait for a whole walk, however large the keyspace and however
            end goes by the ordered index, if there is one (ordered.pyx): the keys then come in order.
     SCAN   the cursor is a place in hash order (keyspace.pxd), so a walk is not disturbed by growth or deletion: a key
            that is there all the time is returned exactly once. Any number is accepted as a cursor, as in Redis.
+           Where a pattern begins with plain characters and there is an ordered index, a shard in which only some
+           hundreds of keys begin so is looked through at once, by the index: what the cursor says does not change.
 
 The strings of a reply are collected aside (collector.pxd), since their number comes first.
 """
@@ -23,14 +25,15 @@ from kvcy.commands.call cimport (
     Call, arg_int_or_reply, arg_is, call_continue, call_slice_over, reply_out_of_memory, reply_syntax_error,
 )
 from kvcy.commands.collector cimport Collector, collector_add, collector_close, collector_init, collector_send
-from kvcy.commands.glob cimport glob_is_literal, glob_match
+from kvcy.commands.glob cimport glob_is_literal, glob_literal_bytes, glob_match
 from kvcy.commands.keys cimport type_name
-from kvcy.commands.ordered cimport keys_by_index
+from kvcy.commands.ordered cimport keys_by_index, prefix_range
 from kvcy.commands.registry cimport bind
 from kvcy.commands.rows import Row
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry, entry_key, entry_type
 from kvcy.engine.keyspace cimport Access, keyspace_peek
+from kvcy.engine.ranging cimport KeyRange, range_ready, range_visit
 from kvcy.engine.shards cimport Key, keyspace_key, shard_lock, shard_unlock
 from kvcy.engine.whole cimport keyspace_random_in, keyspace_walk
 from kvcy.engine.memory cimport memory_free, memory_new
@@ -56,6 +59,7 @@ cdef enum:
     STEP_SLOTS = 128               # visited under one hold of a shard's lock
     PATTERN_BYTES_CHEAP = 64       # a longer pattern makes steps shorter
     COUNT_DEFAULT = 10
+    PREFIX_BYTES_MAX = 64          # that are looked up in the ordered index
 
 cdef struct Walk:
     uint64_t cursor                # where the next step begins; 0 when all is done and `started`
@@ -67,6 +71,7 @@ cdef struct Walk:
     size_t pattern_size
     Bytes type_                    # a type's name; data is NULL when all types are wanted
     uint64_t visited               # by the step under way
+    size_t prefix_size             # SCAN: bytes that the pattern begins with as they are, PREFIX_BYTES_MAX at most
     Collector found
 
 
@@ -90,6 +95,22 @@ cdef bint walk_done(const Walk* walk) noexcept nogil:
     return walk.found.failed or (walk.started and (walk.cursor == 0 or walk.count == 0))
 
 
+cdef bint shard_by_index(Call* call, Walk* walk, uint32_t shard) noexcept nogil:
+    """Finds what the shard has left for the cursor by its ordered index, and moves on to the next one. False: there is
+    no complete index, or too many keys begin so. REQUIRES: the shard is locked."""
+    cdef char end[64]              # PREFIX_BYTES_MAX
+    cdef KeyRange keys
+    if not range_ready(&call.access, shard):
+        return False
+    prefix_range(&keys, walk.pattern, walk.prefix_size, end)
+    if not range_visit(&call.access, shard, &keys, <uint32_t> walk.cursor, visit, walk):
+        return False
+    walk.visited += 1              # a shard without any costs a search
+    shard += 1
+    walk.cursor = <uint64_t> shard << 32 if shard < call.access.keyspace.shard_count else 0
+    return True
+
+
 cdef void walk_step(Call* call, Walk* walk) noexcept nogil:
     """Visits some slots of one shard. REQUIRES: not walk_done."""
     cdef uint32_t shard = <uint32_t> (walk.cursor >> 32)
@@ -105,7 +126,8 @@ cdef void walk_step(Call* call, Walk* walk) noexcept nogil:
     if call.held == NULL:
         call.access.exclusive = False
         shard_lock(call.access.keyspace, shard, False)
-    walk.cursor = keyspace_walk(&call.access, walk.cursor, slots, visit, walk)
+    if not (walk.prefix_size and shard_by_index(call, walk, shard)):
+        walk.cursor = keyspace_walk(&call.access, walk.cursor, slots, visit, walk)
     if call.held == NULL:
         shard_unlock(call.access.keyspace, shard, False)
         call.access.exclusive = exclusive
@@ -197,6 +219,7 @@ cdef void walk_init(Walk* walk, const Call* call, uint64_t cursor, uint64_t coun
     walk.type_.size = 0
     walk.type_.block = NULL
     walk.visited = 0
+    walk.prefix_size = 0
     collector_init(&walk.found)
 
 
@@ -290,8 +313,11 @@ cdef void scan_command(Call* call) noexcept nogil:
         write_error(call.reply, "ERR invalid cursor")
         return
     walk_init(&walk, call, cursor, COUNT_DEFAULT, True)
-    if parse_scan_options(call, &walk):
-        walk_run(call, &walk)
+    if not parse_scan_options(call, &walk):
+        return
+    if walk.pattern != NULL:
+        walk.prefix_size = min(glob_literal_bytes(walk.pattern, walk.pattern_size), <size_t> PREFIX_BYTES_MAX)
+    walk_run(call, &walk)
 
 
 cdef uint64_t random_state = 0
