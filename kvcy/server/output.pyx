@@ -75,7 +75,7 @@ cdef inline bint add_piece(iovec* at, uint32_t* count, const char* data, size_t 
 
 
 cdef uint32_t pieces(const Writer* writer, const Cursor* cursor, iovec* at, size_t* size) noexcept nogil:
-    """Collects up to PIECES_MAX pieces from the cursor on; *size is their length in all, OUTPUT_TURN_BYTES_MAX at most."""
+    """Collects up to PIECES_MAX pieces from the cursor on; *size is their length, OUTPUT_TURN_BYTES_MAX at most."""
     cdef size_t data_at = cursor.data_sent
     cdef size_t skip = cursor.mark_sent
     cdef uint32_t mark = cursor.mark
