@@ -11,14 +11,15 @@ Network cards moderate their interrupts in the same way, and for the same reason
     turn   serve 3   wait   serve 2   wait   serve 7   rest   serve 14   wait   serve 5   rest
                                                                     ^ a quarter of the clients: no rest
 
-A window is busy when the thread has used half of its time; once it rests, about a third is enough, since resting makes
-it less busy. Below CLIENTS_MIN clients it never rests: a few that wait for each reply would be slowed down. Of many,
-most are not the ones that wait. A rest delays a command by wake-coalescing-us at most, and by nothing when the reactor
-has time.
+A window is busy when the reactor served for 40 % of it, without waits and rests; once it rests, 25 % is enough, since
+resting makes it less busy. Below CLIENTS_MIN clients it never rests: a few that wait for each reply would be slowed
+down. Of many, most are not the ones that wait. A rest delays a command by wake-coalescing-us at most, and by nothing
+when the reactor has time.
 
 All functions run on the reactor's own thread.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from kvcy.engine.platform cimport unlikely
 
 cdef enum:
     WINDOW_US = 16384
@@ -26,7 +27,8 @@ cdef enum:
 
 cdef struct Coalescing:
     int64_t began_us                     # the window
-    uint64_t began_cpu_ns                # what the thread had used then
+    int64_t woke_us                      # when the last wait was over
+    int64_t served_us                    # in the window before that wait, without waits and rests
     uint32_t window                      # the window's number, by which a connection knows whether it is counted
     uint32_t clients                     # so many have been served in the window
     uint32_t enough                      # clients served in a turn, after which it does not rest; 0: it never rests
@@ -36,13 +38,20 @@ cdef struct Coalescing:
 cdef void coalescing_begin() noexcept nogil
 cdef void coalescing_end() noexcept nogil
 
-# Whether the window ends at now_us. The clock may have jumped.
-cdef inline bint coalescing_is_due(const Coalescing* self, int64_t now_us) noexcept nogil:
-    return not 0 <= now_us - self.began_us < WINDOW_US
-
-# Ends the window, the thread having used cpu_ns since its start, and begins the next.
-cdef void coalescing_next(Coalescing* self, int64_t now_us, uint64_t cpu_ns) noexcept nogil
-# The same; asks the system for the thread's CPU time.
-cdef void coalescing_next_now(Coalescing* self, int64_t now_us) noexcept nogil
+# Ends the window and begins the next.
+cdef void coalescing_next(Coalescing* self, int64_t now_us) noexcept nogil
 # Rests for rest_us if the turn that served `clients` was too small. REQUIRES: holds nothing that others wait for.
 cdef void coalescing_rest(Coalescing* self, uint32_t clients, uint64_t rest_us) noexcept nogil
+
+
+cdef inline void coalescing_wait(Coalescing* self, int64_t now_us) noexcept nogil:
+    """The reactor is about to rest or to wait."""
+    self.served_us += now_us - self.woke_us
+
+
+cdef inline void coalescing_wake(Coalescing* self, int64_t now_us, bint waited) noexcept nogil:
+    """A turn begins, after a wait or not. The clock may have jumped."""
+    if waited:
+        self.woke_us = now_us
+    if unlikely(not 0 <= now_us - self.began_us < WINDOW_US):
+        coalescing_next(self, now_us)

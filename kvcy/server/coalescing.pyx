@@ -1,11 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Fewer wake-ups for a busy reactor: see coalescing.pxd."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from posix.time cimport clock_gettime, nanosleep, timespec
+from posix.time cimport nanosleep, timespec
 from kvcy.engine.platform cimport store_relaxed_u64
-
-cdef extern from "<time.h>" nogil:
-    int CLOCK_THREAD_CPUTIME_ID
 
 cdef extern from "<sys/prctl.h>" nogil:
     int prctl(int option, unsigned long value)
@@ -13,8 +10,8 @@ cdef extern from "<sys/prctl.h>" nogil:
 
 cdef enum:
     SLACK_NS = 1000
-    PERCENT_TO_BEGIN = 50                # of the window, used by the thread
-    PERCENT_TO_GO_ON = 35
+    PERCENT_TO_BEGIN = 40                # of the window, in which it served
+    PERCENT_TO_GO_ON = 25
     ENOUGH_PART = 4                      # of the window's clients
 
 
@@ -26,23 +23,18 @@ cdef void coalescing_end() noexcept nogil:
     prctl(PR_SET_TIMERSLACK, 0)                      # the thread's default again
 
 
-cdef void coalescing_next(Coalescing* self, int64_t now_us, uint64_t cpu_ns) noexcept nogil:
+cdef void coalescing_next(Coalescing* self, int64_t now_us) noexcept nogil:
     cdef int64_t percent = PERCENT_TO_GO_ON if self.enough else PERCENT_TO_BEGIN
-    cdef int64_t used_us = <int64_t> (cpu_ns - self.began_cpu_ns) // 1000
-    if self.clients >= CLIENTS_MIN and used_us * 100 >= (now_us - self.began_us) * percent:
+    cdef int64_t served_us = self.served_us + now_us - self.woke_us
+    if self.clients >= CLIENTS_MIN and served_us * 100 >= (now_us - self.began_us) * percent:
         self.enough = self.clients // ENOUGH_PART
     else:
         self.enough = 0
     self.began_us = now_us
-    self.began_cpu_ns = cpu_ns
+    self.woke_us = now_us
+    self.served_us = 0
     self.window += 1
     self.clients = 0
-
-
-cdef void coalescing_next_now(Coalescing* self, int64_t now_us) noexcept nogil:
-    cdef timespec used
-    if clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0:
-        coalescing_next(self, now_us, <uint64_t> used.tv_sec * 1000000000 + <uint64_t> used.tv_nsec)
 
 
 cdef void coalescing_rest(Coalescing* self, uint32_t clients, uint64_t rest_us) noexcept nogil:

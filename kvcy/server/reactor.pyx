@@ -35,7 +35,7 @@ from kvcy.engine.platform cimport (
     add_relaxed_u64, likely, load_acquire_u32, load_relaxed_u64, store_relaxed_u64, unlikely)
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
 from kvcy.server.coalescing cimport (
-    coalescing_begin, coalescing_end, coalescing_is_due, coalescing_next_now, coalescing_rest)
+    coalescing_begin, coalescing_end, coalescing_rest, coalescing_wait, coalescing_wake)
 from kvcy.server.connection cimport (
     BUFFER_BYTES, CONNECTION_GATED, CONNECTION_PARKED, CONNECTION_READY, CONNECTION_UNREAD, EVENT_MAIL, EVENT_SWEEP,
     EVENTS_RESERVED, STOP_DRAIN, STOP_NOT, STOP_NOW, Connection, Loop, connection_answered, connection_begin,
@@ -205,9 +205,11 @@ cdef void loop_run(Loop* loop) noexcept nogil:
         timeout_ms = -1
         if ready != NULL or loop.sweep_next != NULL or loop.doomed != NULL or loop.unkicked_us:
             timeout_ms = 0
-        if timeout_ms and thread >= 0:
-            quiet_leave(thread)
-        if timeout_ms and loop.coalescing.enough:
+        if timeout_ms:
+            if thread >= 0:
+                quiet_leave(thread)
+            read_clock(loop)
+            coalescing_wait(&loop.coalescing, loop.executor.now_us)
             coalescing_rest(&loop.coalescing, count, load_relaxed_u64(&loop.limits.wake_coalescing_us))
         count = epoll_wait(loop.epoll_fd, events, EVENTS_MAX, timeout_ms)
         if thread >= 0:
@@ -216,8 +218,7 @@ cdef void loop_run(Loop* loop) noexcept nogil:
             else:
                 quiet_pass(thread)
         read_clock(loop)
-        if unlikely(coalescing_is_due(&loop.coalescing, loop.executor.now_us)):
-            coalescing_next_now(&loop.coalescing, loop.executor.now_us)
+        coalescing_wake(&loop.coalescing, loop.executor.now_us, timeout_ms != 0)
         if unlikely(not loop.serving_data):
             look_at_loading(loop)
         look_at_log(loop)

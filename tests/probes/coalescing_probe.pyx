@@ -3,7 +3,7 @@
 from libc.string cimport memset
 
 from kvcy.server.coalescing cimport (
-    CLIENTS_MIN, WINDOW_US, Coalescing, coalescing_is_due, coalescing_next, coalescing_rest)
+    CLIENTS_MIN, WINDOW_US, Coalescing, coalescing_next, coalescing_rest, coalescing_wait, coalescing_wake)
 
 FEWEST_CLIENTS = CLIENTS_MIN
 WINDOW = WINDOW_US
@@ -13,21 +13,23 @@ cdef class CoalescingProbe:
     """A reactor's decisions, with times given by hand; the first window begins at 1 s."""
     cdef Coalescing coalescing
     cdef long long now_us
-    cdef unsigned long long cpu_us
 
     def __cinit__(self):
         memset(&self.coalescing, 0, sizeof(Coalescing))
         self.now_us = 1000000
-        coalescing_next(&self.coalescing, self.now_us, 0)
+        coalescing_next(&self.coalescing, self.now_us)
 
     def pass_window(self, int clients, int busy_percent, int length_us=WINDOW_US) -> int:
-        """Serves so many clients in a window, busy for a part of it; what is enough for a turn of the next."""
+        """Serves so many clients in a window, in two turns that take a part of it; what is enough for a turn of the
+        next."""
+        cdef long long end_us = self.now_us + length_us
+        cdef long long busy_us = (abs(length_us) * busy_percent + 99) // 100
         self.coalescing.clients = clients
-        self.now_us += length_us
-        self.cpu_us += (length_us * busy_percent + 99) // 100
-        assert coalescing_is_due(&self.coalescing, self.now_us) == (length_us >= WINDOW_US or length_us < 0)
-        coalescing_next(&self.coalescing, self.now_us, self.cpu_us * 1000)
+        coalescing_wait(&self.coalescing, self.now_us + busy_us // 2)
+        coalescing_wake(&self.coalescing, end_us - (busy_us - busy_us // 2), True)
+        coalescing_wake(&self.coalescing, end_us, False)
         assert self.coalescing.clients == 0
+        self.now_us = end_us
         return self.coalescing.enough
 
     def rest(self, unsigned int clients, int rest_us) -> bool:
