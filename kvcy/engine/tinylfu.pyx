@@ -85,11 +85,13 @@ cdef void sketch_add(History* sketch, uint64_t hash) noexcept nogil:
 cdef uint32_t sketch_estimate(const History* sketch, uint64_t hash) noexcept nogil:
     cdef uint64_t mixed = mix(hash)
     cdef uint32_t least = COUNTER_MAX
+    cdef uint64_t counters
     cdef int row, shift
     if sketch.words == NULL or sketch.kind != &tinylfu_kind:
         return 0
     for row in range(ROWS):
-        least = min(least, <uint32_t> (load_relaxed_u64(counter_of(sketch, mixed, row, &shift)) >> shift & COUNTER_MAX))
+        counters = load_relaxed_u64(counter_of(sketch, mixed, row, &shift))
+        least = min(least, <uint32_t> (counters >> shift & COUNTER_MAX))
     return least + at_door(sketch, mixed, False)
 
 

@@ -165,7 +165,8 @@ cdef void drop_sent(Output* output) noexcept nogil:
         memmove(writer.marks, writer.marks + marks_gone, writer.mark_count * sizeof(Mark))
     for i in range(writer.mark_count):
         writer.marks[i].offset -= gone
-    memmove(writer.data, writer.data + gone, writer.size - gone)
+    if writer.size > gone:                           # data may be NULL where there are blocks only
+        memmove(writer.data, writer.data + gone, writer.size - gone)
     writer.size -= gone
     cursor.bytes_sent -= gone
     cursor.data_sent = 0
