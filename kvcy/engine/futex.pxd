@@ -47,3 +47,4 @@ cdef extern from *:
     uint32_t swap_ordered_u32 "KVCY_SWAP_SC"(uint32_t*, uint32_t) nogil
     uint64_t swap_ordered_u64 "KVCY_SWAP_SC"(uint64_t*, uint64_t) nogil
     uint32_t add_ordered_u32 "KVCY_ADD_SC"(uint32_t*, uint32_t) nogil
+    uint64_t add_ordered_u64 "KVCY_ADD_SC"(uint64_t*, uint64_t) nogil

@@ -78,9 +78,12 @@ cdef Indexed range_prepare(Access* access, uint32_t shard, uint32_t slots) noexc
     return INDEX_COMPLETE if partition == NULL else index_slice(partition, slots)
 
 
-cdef bint range_ready(const Access* access, uint32_t shard) noexcept nogil:
-    cdef const Partition* partition = access.keyspace.shards[shard].partitions[access.database]
+cdef inline bint index_complete(const Partition* partition) noexcept nogil:
     return partition == NULL or (partition.ordered != NULL and partition.ordered.boundary >> 32 != 0)
+
+
+cdef bint range_ready(const Access* access, uint32_t shard) noexcept nogil:
+    return index_complete(access.keyspace.shards[shard].partitions[access.database])
 
 
 cdef void index_totals(Keyspace* keyspace, int database, IndexTotals* totals) noexcept nogil:
@@ -95,8 +98,7 @@ cdef void index_totals(Keyspace* keyspace, int database, IndexTotals* totals) no
             totals.there = True
             totals.keys += partition.ordered.count
             totals.bytes += ordered_bytes(partition.ordered)
-        totals.complete = totals.complete and (
-            partition == NULL or (partition.ordered != NULL and partition.ordered.boundary >> 32 != 0))
+        totals.complete = totals.complete and index_complete(partition)
         shard_unlock(keyspace, shard, False)
 
 
@@ -201,6 +203,14 @@ cdef void range_walk(Access* access, const KeyRange* keys, uint64_t count_max, R
     last[0] = NULL
 
 
+cdef inline bint range_ends(const OrderedIndex* index, const KeyRange* keys, OrderedPlace* first,
+                            OrderedPlace* last) noexcept nogil:
+    """Finds the range's first and last key in one shard. False: it has none there."""
+    first[0] = ordered_seek(index, &keys.low, False)
+    last[0] = ordered_seek(index, &keys.high, True)
+    return first.node != 0 and last.node != 0 and not ordered_beyond(ordered_entry(index, first[0]), &keys.high, False)
+
+
 # --- visiting one shard
 
 cdef bint range_visit(Access* access, uint32_t shard, const KeyRange* keys, uint32_t bits, RangeVisitor visit,
@@ -209,12 +219,7 @@ cdef bint range_visit(Access* access, uint32_t shard, const KeyRange* keys, uint
     cdef OrderedPlace place, last, beyond
     cdef const Entry* entry
     cdef Bytes name
-    if partition == NULL:
-        return True
-    place = ordered_seek(partition.ordered, &keys.low, False)
-    last = ordered_seek(partition.ordered, &keys.high, True)
-    if place.node == 0 or last.node == 0 or \
-            ordered_beyond(ordered_entry(partition.ordered, place), &keys.high, False):
+    if partition == NULL or not range_ends(partition.ordered, keys, &place, &last):
         return True
     beyond = place
     ordered_count(partition.ordered, &beyond, last, VISIT_LEAVES)
@@ -251,12 +256,7 @@ cdef const Entry* count_entries(const OrderedIndex* index, OrderedPlace place, c
 cdef const Entry* range_count(Access* access, uint32_t shard, const KeyRange* keys, uint64_t* total) noexcept nogil:
     cdef const Partition* partition = access.keyspace.shards[shard].partitions[access.database]
     cdef OrderedPlace first, last
-    if partition == NULL:
-        return NULL
-    first = ordered_seek(partition.ordered, &keys.low, False)
-    last = ordered_seek(partition.ordered, &keys.high, True)
-    if first.node == 0 or last.node == 0 or \
-            ordered_beyond(ordered_entry(partition.ordered, first), &keys.high, False):
+    if partition == NULL or not range_ends(partition.ordered, keys, &first, &last):
         return NULL
     if access.keyspace.shards[shard].volatile_counts[access.database]:
         return count_entries(partition.ordered, first, keys, access.now_ms, total)

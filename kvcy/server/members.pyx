@@ -2,17 +2,11 @@
 """Which connections a reactor has: see members.pxd."""
 from libc.stdint cimport uint64_t
 from kvcy.commands.types cimport SESSION_OPEN
-from kvcy.engine.futex cimport load_ordered_u32
+from kvcy.engine.futex cimport add_ordered_u64, load_ordered_u32
 from kvcy.engine.platform cimport add_relaxed_u64, load_acquire_u32, store_release_u32
 from kvcy.server.connection cimport STOP_NOT
 from kvcy.server.mailbox cimport MAIL_ADOPT, mailbox_post, mailbox_wake
 from kvcy.server.sockets cimport EPOLL_CTL_DEL, epoll_ctl
-
-cdef extern from *:
-    """
-    #define KVCY_COUNT_ORDERED(p)  ((void) __atomic_add_fetch((p), 1, __ATOMIC_SEQ_CST))
-    """
-    void count_ordered "KVCY_COUNT_ORDERED"(uint64_t*) nogil
 
 cdef enum:
     ACTIVE_MS = 1000
@@ -59,7 +53,7 @@ cdef void loop_give(Loop* loop) noexcept nogil:
         following = connection.next
         if may_go(loop, connection):
             # Counted first, and in one order for all: a loop that is to stop does not end before it has none.
-            count_ordered(&target.count)
+            add_ordered_u64(&target.count, 1)
             if load_ordered_u32(&loop.stop) != STOP_NOT or load_ordered_u32(&target.stop) != STOP_NOT:
                 add_relaxed_u64(&target.count, <uint64_t>-1)
                 break

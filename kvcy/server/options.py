@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from kvcy.engine.eviction import POLICIES
+from kvcy.server.limits import WAKE_COALESCING_US
 from kvcy.server.redis_options import ALIASES, NOT_YET, WITHOUT_EFFECT
 from kvcy.server.values import (
     INT64_MAX,
@@ -64,7 +65,7 @@ class Options:
     timeout: int = option(Integer(0, INT_MAX), 0)
     tcp_keepalive: int = option(Integer(0, INT_MAX), 300)
     io_threads: int = option(Integer(1, 128), 1, mutable=False)
-    wake_coalescing_us: int = option(Integer(0, 10000), 100)
+    wake_coalescing_us: int = option(Integer(0, 10000), WAKE_COALESCING_US)
     client_output_buffer_limit: OutputLimits = option(OUTPUT_LIMITS_KIND, OUTPUT_LIMITS)
     client_query_buffer_limit: int = option(Memory(MIB, INT64_MAX), 1024 * MIB)
     proto_max_bulk_len: int = option(Memory(MIB, INT64_MAX), 512 * MIB)
