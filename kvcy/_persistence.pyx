@@ -16,7 +16,8 @@ from kvcy._saving cimport Snapshots
 from kvcy.engine.log cimport (
     LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_NO, Log, LogPolicy, LogStatistics, log_appended, log_durable, log_error,
     log_set_policy, log_state, log_statistics)
-from kvcy.engine.log_writer cimport LogOptions, log_close, log_flush_run, log_open, log_prepare_run, log_stop
+from kvcy.engine.log_opening cimport LogOptions, log_open
+from kvcy.engine.log_writer cimport log_close, log_flush_run, log_prepare_run, log_stop
 from kvcy.engine.snapshot cimport SNAPSHOT_BASED
 from kvcy.engine.whole cimport keyspace_dirty
 

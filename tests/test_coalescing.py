@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -65,6 +66,17 @@ def test_zero_us_is_no_rest() -> None:
     assert probe.pass_window(50, 90) == 12
     assert not probe.rest(0, 0)
     assert probe.rest(0, 1)
+
+
+def test_mail_ends_a_rest() -> None:
+    probe = CoalescingProbe()
+    assert probe.pass_window(50, 90) == 12
+    event = os.eventfd(1)
+    try:
+        # Without the event this would take longer than the test may.
+        assert probe.rest(0, 10**9, event)
+    finally:
+        os.close(event)
 
 
 def test_a_clock_that_jumps_back_begins_a_new_window() -> None:

@@ -153,6 +153,23 @@ def test_always_syncs_at_once_and_once_for_all(directory: int) -> None:
     assert writer.statistics["records"] == 10 and writer.statistics["bytes"] == ends[-1]
 
 
+@pytest.mark.parametrize(("policy", "zeros"), [(log_probe.ALWAYS, 8), (log_probe.EVERYSEC, 0)])
+def test_zeros_go_ahead_of_records_that_are_synced_at_once(directory: int, policy: int, zeros: int) -> None:
+    """512 KiB at a time, in writes of 64 KiB, and up to the segment's end."""
+    fault_probe.play()
+    writer = Writer(directory, 1 << 20, 1 << 20, policy=policy)
+    record = filling(4064)  # with its header 4,096
+    for number in range(384):
+        before = fault_probe.counts()["write"]
+        writer.append(record)
+        writer.step()
+        began = number % 128 == 0
+        made = number in (127, 383)  # the next segment, when half of this one is used: its header
+        assert fault_probe.counts()["write"] - before == 1 + made + (zeros if began else 0), number
+    assert writer.close() == 0
+    assert operations(directory, segment_bytes=1 << 20) == [record] * 384
+
+
 def test_everysec_syncs_every_half_second(directory: int) -> None:
     log_probe.set_clock_ns(100 * SECOND)
     writer = Writer(directory, 1 << 16, policy=log_probe.EVERYSEC)
@@ -201,10 +218,17 @@ def test_a_long_sync_waits_for_those_whom_the_last_one_let_go(directory: int) ->
     assert not writer.crowd_is_expected(5000)       # nobody waits
     writer.append(b"x")
     assert writer.crowd_is_expected(5000)
-    assert not writer.crowd_is_expected(500)        # a short one is worth no waiting
+    assert not writer.crowd_is_expected(500)        # for a short one, half of them are enough
     for _ in range(2):
         writer.append(b"x")
     assert not writer.crowd_is_expected(5000)       # all are back
+    for _ in range(2):
+        writer.append(b"x")
+    writer.step()
+    writer.append(b"x")
+    assert writer.crowd_is_expected(500)
+    writer.append(b"x")
+    assert not writer.crowd_is_expected(500)        # of five
     writer.step()
     writer.append(b"x")
     assert writer.crowd_is_expected(5000)

@@ -116,6 +116,7 @@ cdef struct Log:
     uint64_t segment                    # its number
     uint64_t boundary                   # the end of the last record that is in the files as a whole
     uint64_t synced                     # `written` when the last sync that succeeded began
+    uint64_t zeroed                     # zeros were written up to here, or it is behind `written`: see zero_ahead
     uint64_t sync_began_ns              # the last sync
     uint64_t covered                    # records that it made durable, since the log was opened
     uint64_t crowd                      # records it made durable, and those that had come by its end: see gather

@@ -1,12 +1,12 @@
 # cython: language_level=3
-"""The write-ahead log, the part on disk: opening it, the flusher, closing it. See log.pxd.
+"""The write-ahead log, the part on disk: the flusher, and closing the log. See log.pxd, and log_opening.pxd.
 
 Two threads serve a log: one in log_flush_run, and, so that making a segment stalls nobody, one in log_prepare_run
 (without it, the flusher makes segments). Both end soon after log_stop.
 """
 from libc.stdint cimport uint64_t
 
-from kvcy.engine.log cimport Log, LogPolicy
+from kvcy.engine.log cimport Log
 
 
 cdef extern from *:
@@ -21,22 +21,6 @@ cdef extern from *:
     const uint64_t LOG_PACE_NS "KVCY_LOG_PACE_NS"
     const uint64_t LOG_RETRY_NS "KVCY_LOG_RETRY_NS"
 
-cdef struct LogOptions:
-    int directory                   # open as long as the log is
-    unsigned char history[16]
-    uint64_t segment_bytes          # a multiple of 4096
-    uint64_t ring_bytes             # a power of two; 0: the default
-    uint64_t position               # the end that reading found: where the log goes on
-    # Known to be on disk (LogReader.durable). What lies between it and `position` is written again, since a sync that
-    # failed in another process may have left it in the system's memory only.
-    uint64_t durable
-    bint erase                      # what lies behind `position` is to become zeros (a torn tail)
-    LogPolicy policy
-    uint64_t (*now_ns)() noexcept nogil     # monotonic; NULL: the system's clock
-
-# Opens the log of a directory; makes its segment if need be. Segments behind are removed. NULL: `error` has the errno.
-# REQUIRES: `position` was found by reading (log_reader.pxd); the segment before, if there is one, is complete.
-cdef Log* log_open(const LogOptions* options, int* error) noexcept nogil
 # One turn of the flusher: writes and syncs what there is, by the policy. In how many ns there is something to do again
 # if nobody appends. REQUIRES: one thread at a time.
 cdef uint64_t log_flush_step(Log* log) noexcept nogil

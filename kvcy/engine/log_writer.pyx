@@ -10,115 +10,28 @@ appender has to wait.
 
 An error but that one breaks the log. From then on the flusher throws away what comes, so that no appender hangs.
 """
-from libc.errno cimport EDQUOT, ENOENT, ENOMEM, ENOSPC
+from libc.errno cimport EDQUOT, ENOSPC
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 
-from kvcy.engine.clock cimport monotonic_ns
-from kvcy.engine.files cimport (
-    directory_sync, file_close, file_read_at, file_size, file_sync, file_write_at, file_write_zeros,
-)
+from kvcy.engine.files cimport file_close, file_sync, file_write_at, file_write_zeros
 from kvcy.engine.futex cimport (
     add_ordered_u32, futex_wait, futex_wake, load_ordered_u32, load_ordered_u64, store_ordered_u32,
     store_ordered_u64, swap_if_u32,
 )
 from kvcy.engine.log cimport (
-    AWAKE, GATHERING, LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_FULL, LOG_RING_BYTES, LOG_WORKING, NEXT_FAILED,
-    NEXT_MAKING, NEXT_READY, NEXT_WANTED, PACING, SLEEPING, LogRing, log_free, log_give_room, log_new, log_publish,
-    log_ring, log_tell,
+    AWAKE, GATHERING, LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_FULL, LOG_WORKING, NEXT_FAILED, NEXT_MAKING, NEXT_READY,
+    NEXT_WANTED, PACING, SLEEPING, LogRing, log_free, log_give_room, log_publish, log_ring, log_tell,
     log_tell_appenders, log_wake,
 )
-from kvcy.engine.log_format cimport SEGMENT_HEADER_BYTES, place_in_file
-from kvcy.engine.log_segment cimport history_seed, segment_make, segment_open, segments_remove_from
+from kvcy.engine.log_format cimport place_in_file
+from kvcy.engine.log_segment cimport segment_make
 from kvcy.engine.platform cimport invariant, load_relaxed_u64, store_relaxed_u64
 
 cdef enum:
-    CROWD_SYNC_US_MIN = 1000        # a sync that takes so long is to serve all
+    ZERO_AHEAD_BYTES = 1 << 19      # a power of two
+    CROWD_SYNC_US_LONG = 1000       # a sync that takes so long is to serve all
     VAIN_MIN = 3                    # in vain so often in a row: the next 1 << vain syncs are not waited for
     VAIN_MAX = 6
-
-
-# --- opening
-
-cdef int write_again(Log* log, uint64_t begin, uint64_t end) noexcept nogil:
-    """Reads and writes what lies between, by way of the ring, and syncs it."""
-    cdef const char* reason = NULL
-    cdef uint64_t segment_end, size
-    cdef int64_t got
-    cdef int answer = 0
-    cdef int file
-    while begin < end and answer >= 0:
-        segment_end = (begin // log.segment_bytes + 1) * log.segment_bytes
-        if segment_end > end:
-            segment_end = end
-        file = segment_open(
-            log.directory, begin // log.segment_bytes, log.segment_bytes, log.history, True, &reason)
-        if file < 0:
-            return file
-        while begin < segment_end and answer >= 0:
-            size = segment_end - begin
-            if size > log.first.bytes:
-                size = log.first.bytes
-            got = file_read_at(file, log.first.data, size, place_in_file(begin, log.segment_bytes))
-            answer = <int> got if got < 0 else file_write_at(
-                file, log.first.data, <size_t> got, place_in_file(begin, log.segment_bytes))
-            begin += size
-        if answer == 0:
-            answer = file_sync(file)
-        file_close(file)
-    return answer
-
-
-cdef int open_segment(Log* log, uint64_t position, bint erase) noexcept nogil:
-    """Opens or makes the segment of `position`, at its full size, and erases its rest if that is wanted."""
-    cdef uint64_t rest = log.segment_bytes - position % log.segment_bytes
-    cdef const char* reason = NULL
-    cdef int64_t size
-    cdef int answer
-    log.segment = position // log.segment_bytes
-    log.file = segment_open(log.directory, log.segment, log.segment_bytes, log.history, True, &reason)
-    if log.file == -ENOENT and rest == log.segment_bytes:
-        log.file = segment_make(log.directory, log.segment, log.segment_bytes, log.history)
-    if log.file < 0:
-        return log.file
-    size = file_size(log.file)
-    if size < 0:
-        return <int> size
-    if erase or size != <int64_t> (SEGMENT_HEADER_BYTES + log.segment_bytes):
-        answer = file_write_zeros(log.file, rest, place_in_file(position, log.segment_bytes))
-        if answer < 0:
-            return answer
-    answer = file_sync(log.file)
-    return answer if answer < 0 else directory_sync(log.directory)
-
-
-cdef Log* log_open(const LogOptions* options, int* error) noexcept nogil:
-    cdef Log* log = log_new(options.ring_bytes if options.ring_bytes != 0 else <uint64_t> LOG_RING_BYTES)
-    invariant(options.segment_bytes > 0 and options.segment_bytes % 4096 == 0)
-    invariant(options.durable <= options.position and options.position % 8 == 0)
-    if log == NULL:
-        error[0] = ENOMEM
-        return NULL
-    log.directory = options.directory
-    log.segment_bytes = options.segment_bytes
-    memcpy(log.history, options.history, 16)
-    log.seed = history_seed(options.history)
-    log.policy = options.policy
-    log.now_ns = options.now_ns if options.now_ns != NULL else monotonic_ns
-    log.began = log.appended = log.filled = log.taken = log.written = log.durable = options.position
-    log.boundary = log.synced = options.position
-    log.file = log.next_file = -1
-    error[0] = -segments_remove_from(log.directory, options.position // options.segment_bytes + 1)
-    if error[0] == 0:
-        error[0] = -write_again(log, options.durable, options.position)
-    if error[0] == 0:
-        error[0] = -open_segment(log, options.position, options.erase)
-    if error[0] != 0:
-        if log.file >= 0:
-            file_close(log.file)
-        log_free(log)
-        return NULL
-    return log
 
 
 # --- states
@@ -221,6 +134,25 @@ cdef int sync_written(Log* log) noexcept nogil:
     return 0
 
 
+cdef int zero_ahead(Log* log, uint64_t limit, uint64_t segment_end) noexcept nogil:
+    """Under `always`, writes zeros some way ahead of the records; 0 or a negative errno.
+
+    A sync of bytes in space that was allocated, but never written to, has to wait for the file system's journal as
+    well. So this is paid once for many records, not at every sync.
+    """
+    cdef uint64_t begin = log.zeroed if log.zeroed > log.written else log.written
+    cdef uint64_t end = (limit + ZERO_AHEAD_BYTES) & ~<uint64_t> (ZERO_AHEAD_BYTES - 1)
+    cdef int answer
+    if limit <= log.zeroed or load_ordered_u32(&log.policy) != LOG_ALWAYS:
+        return 0
+    if end > segment_end:
+        end = segment_end
+    answer = file_write_zeros(log.file, end - begin, place_in_file(begin, log.segment_bytes))
+    if answer == 0:
+        log.zeroed = end
+    return answer
+
+
 cdef int write_out(Log* log, uint64_t limit) noexcept nogil:
     """Writes the ring up to `limit`, syncing each segment that becomes full; 0 or a negative errno. An error that is
     not a full disk, and every error of a sync, has broken the log."""
@@ -244,7 +176,10 @@ cdef int write_out(Log* log, uint64_t limit) noexcept nogil:
             size -= log.written
             if size > ring.bytes - place:
                 size = ring.bytes - place
-            answer = file_write_at(log.file, ring.data + place, size, place_in_file(log.written, log.segment_bytes))
+            answer = zero_ahead(log, log.written + size, segment_end)
+            if answer == 0:
+                answer = file_write_at(
+                    log.file, ring.data + place, size, place_in_file(log.written, log.segment_bytes))
             if answer == 0:
                 store_ordered_u64(&log.written, log.written + size)
                 store_relaxed_u64(&log.writes, log.writes + 1)
@@ -355,11 +290,15 @@ cdef bint crowd_is_expected(Log* log) noexcept nogil:
 
     Under `always`, those who got their replies after the last sync come back soon, and those who came meanwhile wait
     already: together they were `crowd`. Where a sync takes long, one for all of them serves more than one for each
-    half. Who is alone is served at once.
+    half; where it does not, half of them are enough, and the others come meanwhile: what a sync costs the processor
+    is then shared by many, too. Who is alone is served at once.
     """
     cdef uint64_t records = load_relaxed_u64(&log.records)
-    store_relaxed_u64(&log.awaited, log.covered + log.crowd)
-    return log.covered < records < log.awaited and load_relaxed_u64(&log.sync_last_us) >= CROWD_SYNC_US_MIN
+    cdef uint64_t wanted = log.crowd
+    if load_relaxed_u64(&log.sync_last_us) < CROWD_SYNC_US_LONG:
+        wanted //= 2
+    store_relaxed_u64(&log.awaited, log.covered + wanted)
+    return log.covered < records < log.covered + wanted
 
 
 cdef void gather(Log* log) noexcept nogil:

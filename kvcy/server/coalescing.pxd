@@ -3,7 +3,7 @@
 
 A reactor that is faster than its clients is woken for one or two of them at a time, and falling asleep and waking costs
 it more than several commands; the client that wakes it pays too. So a reactor that is busy with many clients does not
-wait for the next of them at once: it rests a moment, in which nothing wakes it, and then serves all that have come.
+wait for the next of them at once: it rests a moment, in which no client wakes it, and then serves all that have come.
 Network cards moderate their interrupts in the same way, and for the same reason (adaptive interrupt coalescing).
 
     time   |<----------- window ----------->|<----------- window ----------->|
@@ -40,8 +40,9 @@ cdef void coalescing_end() noexcept nogil
 
 # Ends the window and begins the next.
 cdef void coalescing_next(Coalescing* self, int64_t now_us) noexcept nogil
-# Rests for rest_us if the turn that served `clients` was too small. REQUIRES: holds nothing that others wait for.
-cdef void coalescing_rest(Coalescing* self, uint32_t clients, uint64_t rest_us) noexcept nogil
+# Rests for rest_us if the turn that served `clients` was too small, or until event_fd (-1: none) is readable: there is
+# mail, as from the log when replies that waited for it may go. REQUIRES: holds nothing that others wait for.
+cdef void coalescing_rest(Coalescing* self, uint32_t clients, uint64_t rest_us, int event_fd) noexcept nogil
 
 
 cdef inline void coalescing_wait(Coalescing* self, int64_t now_us) noexcept nogil:

@@ -1,8 +1,22 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Fewer wake-ups for a busy reactor: see coalescing.pxd."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from posix.time cimport nanosleep, timespec
+from posix.time cimport timespec
 from kvcy.engine.platform cimport store_relaxed_u64
+
+cdef extern from *:
+    """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE 1
+    #endif
+    #include <poll.h>
+    """
+    cdef struct pollfd:
+        int fd
+        short events
+        short revents
+    short POLLIN
+    int ppoll(pollfd* fds, unsigned long count, const timespec* timeout, const void* signals) nogil
 
 cdef extern from "<sys/prctl.h>" nogil:
     int prctl(int option, unsigned long value)
@@ -37,11 +51,14 @@ cdef void coalescing_next(Coalescing* self, int64_t now_us) noexcept nogil:
     self.clients = 0
 
 
-cdef void coalescing_rest(Coalescing* self, uint32_t clients, uint64_t rest_us) noexcept nogil:
+cdef void coalescing_rest(Coalescing* self, uint32_t clients, uint64_t rest_us, int event_fd) noexcept nogil:
+    cdef pollfd event
     cdef timespec rest
     if clients >= self.enough or rest_us == 0:
         return
-    rest.tv_sec = 0
-    rest.tv_nsec = <long> rest_us * 1000             # ends early on a signal, which is fine
-    nanosleep(&rest, NULL)
+    rest.tv_sec = <long> (rest_us // 1000000)
+    rest.tv_nsec = <long> (rest_us % 1000000) * 1000
+    event.fd = event_fd
+    event.events = POLLIN
+    ppoll(&event, 1, &rest, NULL)                    # ends early on a signal, which is fine
     store_relaxed_u64(&self.rests, self.rests + 1)

@@ -210,7 +210,8 @@ cdef void loop_run(Loop* loop) noexcept nogil:
                 quiet_leave(thread)
             read_clock(loop)
             coalescing_wait(&loop.coalescing, loop.executor.now_us)
-            coalescing_rest(&loop.coalescing, count, load_relaxed_u64(&loop.limits.wake_coalescing_us))
+            coalescing_rest(
+                &loop.coalescing, count, load_relaxed_u64(&loop.limits.wake_coalescing_us), loop.inbox.event_fd)
         count = epoll_wait(loop.epoll_fd, events, EVENTS_MAX, timeout_ms)
         if thread >= 0:
             if timeout_ms:

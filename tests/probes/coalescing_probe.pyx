@@ -32,9 +32,9 @@ cdef class CoalescingProbe:
         self.now_us = end_us
         return self.coalescing.enough
 
-    def rest(self, unsigned int clients, int rest_us) -> bool:
+    def rest(self, unsigned int clients, unsigned long long rest_us, int event_fd=-1) -> bool:
         """Whether it rests after a turn that served so many."""
         cdef unsigned long long before = self.coalescing.rests
         with nogil:
-            coalescing_rest(&self.coalescing, clients, rest_us)
+            coalescing_rest(&self.coalescing, clients, rest_us, event_fd)
         return self.coalescing.rests == before + 1

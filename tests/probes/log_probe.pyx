@@ -17,8 +17,9 @@ from kvcy.engine.log_reader cimport (
     reader_open,
 )
 from kvcy.engine.log_segment cimport segments_remove_before
+from kvcy.engine.log_opening cimport LogOptions, log_open
 from kvcy.engine.log_writer cimport (
-    LogOptions, crowd_is_expected, log_close, log_flush_run, log_flush_step, log_open, log_prepare_run, log_stop,
+    crowd_is_expected, log_close, log_flush_run, log_flush_step, log_prepare_run, log_stop,
 )
 from kvcy.engine.platform cimport load_relaxed_u64, store_relaxed_u64
 
