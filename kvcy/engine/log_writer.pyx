@@ -29,7 +29,7 @@ from kvcy.engine.platform cimport invariant, load_relaxed_u64, store_relaxed_u64
 
 cdef enum:
     ZERO_AHEAD_BYTES = 1 << 19      # a power of two
-    CROWD_SYNC_US_LONG = 1000       # a sync that takes so long is to serve all
+    CROWD_SYNC_US_LONG = 500        # a sync that takes so long is to serve all
     VAIN_MIN = 3                    # in vain so often in a row: the next 1 << vain syncs are not waited for
     VAIN_MAX = 6
 
