@@ -210,6 +210,9 @@ cdef class Snapshots:
     cdef int remove_needless(self, uint64_t position) except -1:
         """Removes what neither the snapshot at `position` nor a restore to one of the `keep_bytes` before it needs."""
         cdef uint64_t target = position - min(self.keep_bytes, position)
+        cdef uint64_t segment_bytes = self.manifest.segment_bytes
+        cdef uint64_t needed
+        cdef int file = self.directory.file
         cdef int result
         snapshots = self.directory.snapshots()
         base = max((one for one in snapshots if one <= target), default=None)
@@ -219,7 +222,9 @@ cdef class Snapshots:
             if one < base:
                 self.directory.remove(snapshot_name(one))
                 self.directory.sync()  # none may go before an older one: docs/durability.md, "Kept history"
-        result = segments_remove_before(self.directory.file, self.manifest.segment_bytes, base)
+        needed = base
+        with nogil:  # the disk may take long, and every command that is answered in Python would wait
+            result = segments_remove_before(file, segment_bytes, needed)
         if result < 0:
             raise DirectoryError(
                 f"old segments in {self.directory.path} could not be removed: {os.strerror(-result)}")

@@ -215,6 +215,26 @@ def test_a_log_that_breaks_lets_nobody_hang(directory: int, kind: str) -> None:
     assert verdict["found"] in ("end", "torn")
 
 
+def test_who_appends_does_not_wait_for_a_flusher_that_is_slow(directory: int) -> None:
+    """As long as the disk does nothing, the ring grows, to sixteen times its size."""
+    records = [filling(4064, number) for number in range(16)]  # with its header 4,096
+    writer = Writer(directory, 1 << 16, 1 << 12)
+    sizes = []
+    for record in records:
+        writer.append(record)
+        sizes.append(writer.ring_bytes)
+    assert sizes == [1 << 12] + [1 << 14] * 3 + [1 << 16] * 12
+    writer.step()
+    assert writer.durable == writer.appended
+    records.append(b"last")
+    writer.append(records[-1])
+    assert writer.ring_bytes == 1 << 12
+    assert writer.close() == 0
+    found, verdict = log_probe.read(directory, 1 << 16)
+    assert verdict["found"] == "end"
+    assert [record[-1] for record in found] == records
+
+
 @pytest.mark.parametrize("policy", [log_probe.ALWAYS, log_probe.EVERYSEC])
 def test_a_record_larger_than_the_ring_does_not_wait_for_a_full_disk(directory: int, policy: int) -> None:
     """Who appends comes back; the record is written when there is room, and then the ring is small again."""

@@ -6,7 +6,7 @@
 Positions, all of which only grow: durable <= written <= taken <= appended. Formats and promises: docs/durability.md.
 
 THE ORDER OF THINGS. Whoever changes shards appends under their locks (log_append takes a leaf lock, and waits for the
-flusher when the ring is full, which waits for nobody; while the disk is full, it takes a larger ring instead). Then the
+flusher when the ring is full, which waits for nobody; for a disk that is slow or full it takes a larger ring). Then the
 locks are released, and then, once for as many records as there were, log_kick is called: it wakes the flusher if that
 sleeps. Without the kick a record is still written, with the next one that is kicked, or when the ring is half full, or
 within LOG_SLEEP_MAX_NS.

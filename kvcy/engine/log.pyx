@@ -7,10 +7,11 @@ of it is done before the lock is taken; under the lock there remain the header's
 A record larger than the room in the ring is put in piece by piece, under the lock: `filled` tells the flusher how far
 it is. `durable` is only ever the end of a record, or a record could later be taken for vouched for that never was.
 
-Whoever appends holds locks of shards, and is a thread that serves others. So it does not wait for a full disk: it makes
-a ring that takes the rest of its record, and copies what is in the old one, which stays for the flusher to finish its
-write from. The first ring comes back with the first record after the flusher has taken everything. Only when there is
-no memory for that does it wait.
+Whoever appends holds locks of shards, and is a thread that serves others. So it does not wait for a full disk, nor for
+long for a slow one: it makes a ring that takes the rest of its record, and copies what is in the old one, which stays
+for the flusher to finish its write from. The first ring comes back with the first record after the flusher has taken
+everything. Only when there is no memory for that, or the disk is not full and the ring has grown RING_GROWTH_MAX times
+already, does it wait.
 
 Waking: see futex.pxd for the order of loads and stores. The flusher sets `sleeping` and looks again at `appended`; an
 appender stores `appended` and (in log_kick) looks at `sleeping`.
@@ -32,6 +33,11 @@ from kvcy.engine.platform cimport (
     unlikely,
 )
 from kvcy.engine.rwlock cimport spin_lock
+
+cdef enum:
+    RING_GROWTH = 4                 # times
+    RING_GROWTH_MAX = 16            # times the first, for a disk that is only slow
+    ROOM_WAIT_NS = 500000           # for a flusher that is not at rest, before the ring grows
 
 cdef extern from "<sys/eventfd.h>" nogil:
     int eventfd_write(int fd, uint64_t value)
@@ -71,7 +77,7 @@ cdef bint ring_grow(Log* log, uint64_t position, uint64_t end) noexcept nogil:
     ring.before = log.ring
     ring.bytes = old.bytes
     while ring.bytes < end - at:
-        ring.bytes *= 2
+        ring.bytes *= RING_GROWTH
     ring.data = <char*> memory_array_new(ring.bytes)
     if ring.data == NULL:
         memory_free(ring)
@@ -103,8 +109,9 @@ cdef void ring_shrink(Log* log) noexcept nogil:
 cdef uint64_t wait_for_room(Log* log, uint64_t position, uint64_t end) noexcept nogil:
     """The bytes of room behind `position`, waiting until there are some. 0: there never will be, the log has ended.
     REQUIRES: the lock."""
-    cdef uint64_t room
+    cdef uint64_t room, most
     cdef uint32_t word
+    cdef bint waited = False
     while True:
         room = log.ring.bytes - (position - load_ordered_u64(&log.taken))
         if room > 0:
@@ -115,10 +122,12 @@ cdef uint64_t wait_for_room(Log* log, uint64_t position, uint64_t end) noexcept 
             continue
         if load_ordered_u32(&log.ended):
             return 0
-        if log_state(log) == LOG_FULL and ring_grow(log, position, end):
+        most = log.first.bytes * RING_GROWTH_MAX if waited else 0
+        if (log_state(log) == LOG_FULL or end - load_ordered_u64(&log.taken) <= most) and ring_grow(log, position, end):
             continue
         log_wake(log)
-        futex_wait(&log.room_word, word, -1)
+        futex_wait(&log.room_word, word, -1 if waited else <int64_t> ROOM_WAIT_NS)
+        waited = True
 
 
 cdef uint64_t ring_put_slowly(Log* log, uint64_t position, const char* data, size_t size, uint64_t end) noexcept nogil:
