@@ -1,7 +1,7 @@
-"""Starts the servers that compare.py measures, and reads from /proc what they take.
+"""Starts the servers that the benchmarks compare, and reads from /proc what they take.
 
-Every server runs on a free port of the loopback in an empty directory of its own, without persistence, with its own
-defaults otherwise, on the processor it is given; it ends with its block.
+Every server runs on a free port of the loopback, on the processor it is given, with its own defaults but for the
+options it is given; it ends with its block. `running` starts one in an empty directory of its own, without persistence.
 """
 
 from __future__ import annotations
@@ -142,11 +142,10 @@ def free_port() -> int:
 
 
 def command(name: str, port: int, directory: str, *options: str) -> list[str]:
-    """The command line that starts a server; `options` are kvcy's."""
-    if name == "kvcy":
-        return [sys.executable, "-m", "kvcy", "--port", str(port), "--dir", directory, *IN_MEMORY, *options]
-    if name == "redis":
-        return ["redis-server", "--port", str(port), "--dir", directory, *IN_MEMORY]
+    """The command line that starts a server; memcached has no options here."""
+    if name != "memcached":
+        program = [sys.executable, "-m", "kvcy"] if name == "kvcy" else ["redis-server"]
+        return [*program, "--port", str(port), "--dir", directory, *options]
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     return ["memcached", "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "16384", "-c", "20000", *user]
 
@@ -164,26 +163,32 @@ def pinned(cpu: int | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def started(name: str, cpu: int | None, directory: str, *options: str) -> Iterator[Server]:
+    """A server on this directory, which may not accept connections yet."""
+    port = free_port()
+    environment = dict(os.environ, PYTHONPATH=str(kvcy_root()), PYTHONSAFEPATH="1")
+    line = command(name, port, directory, *options)
+    with pinned(cpu), Path(directory, "log").open("wb") as output:
+        process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
+    try:
+        yield Memcached(process, port) if name == "memcached" else Server(process, port)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
 def running(name: str, cpu: int | None, *options: str) -> Iterator[Server]:
     """A fresh server that accepts connections; `options` are kvcy's."""
     with tempfile.TemporaryDirectory(prefix="kvcy-compare-") as directory:
-        port = free_port()
-        log = Path(directory, "log")
-        environment = dict(os.environ, PYTHONPATH=str(kvcy_root()), PYTHONSAFEPATH="1")
-        line = command(name, port, directory, *options)
-        with pinned(cpu), log.open("wb") as output:
-            process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
-        server = Memcached(process, port) if name == "memcached" else Server(process, port)
-        try:
-            await_connections(name, server, log)
+        given = [*IN_MEMORY, *options] if name == "kvcy" else IN_MEMORY
+        with started(name, cpu, directory, *given) as server:
+            await_connections(name, server, Path(directory, "log"))
             yield server
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def await_connections(name: str, server: Server, log: Path) -> None:
