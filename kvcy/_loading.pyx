@@ -19,14 +19,26 @@ from kvcy.engine.replay_stream cimport (
 from kvcy.engine.snapshot_load cimport SnapshotFile, snapshot_close, snapshot_load, snapshot_open
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from kvcy._facts import NOWHERE, misfit, place
 from kvcy.engine.directory import snapshot_name
 from kvcy.errors import DamagedError, DirectoryError
 
 NO_MEMORY = "no memory to replay the log"
+
+
+def in_threads(calls) -> list:
+    """The results of the calls, all made at the same time: the first in this thread, each other in one of its own."""
+    if len(calls) == 1:
+        return [calls[0]()]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(len(calls) - 1) as pool:
+        others = [pool.submit(call) for call in calls[1:]]
+        first = calls[0]()
+        return [first, *(other.result() for other in others)]
 
 
 class LoadStopped(Exception):
@@ -130,9 +142,7 @@ cdef class Loader:
                 self.refuse_misfit(&snapshot, base)
                 self.snapshot_bytes = snapshot.file_bytes
                 self.loading = &snapshot
-                with ThreadPoolExecutor(self.threads) as pool:
-                    parts = [pool.submit(self.load_shards) for _ in range(self.threads)]
-                    loaded = all([part.result() for part in parts])
+                loaded = all(in_threads([self.load_shards] * self.threads))
                 self.loading = NULL
                 self.snapshot_done = snapshot.file_bytes
             if self.stopping:
@@ -219,15 +229,13 @@ cdef class Loader:
         stream.until_position = self.until
         self.log_begin = reader.position
         self.log_bytes = reader_data_end(reader) - reader.position
+        stream.log_begin = self.log_begin
+        stream.log_end = reader_data_end(reader)
         self.stream = stream
         try:
             if ready:
-                with ThreadPoolExecutor(max(workers, 1)) as pool:
-                    parts = [pool.submit(self.replay_shards, part) for part in range(workers)]
-                    with nogil:
-                        stream_read(stream, reader)
-                    for part in parts:
-                        part.result()
+                calls = [partial(self.replay_shards, part) for part in range(workers)]
+                in_threads([partial(self.read_stream, <size_t> reader), *calls])
         finally:
             self.stream = NULL
             stream_close(stream)
@@ -245,6 +253,11 @@ cdef class Loader:
         """One thread's share of replaying the log."""
         with nogil:
             stream_work(self.stream, part)
+
+    def read_stream(self, size_t reader) -> None:
+        """The part of the thread that reads; `reader`: the LogReader's address."""
+        with nogil:
+            stream_read(self.stream, <LogReader*> reader)
 
     # --- from other threads, while load() runs
 

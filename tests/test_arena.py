@@ -92,6 +92,35 @@ def test_memory_is_taken_as_it_is_touched(size: int) -> None:
     assert arena.pages == 3 and arena.pool_bytes == 3 * PAGE
 
 
+@pytest.mark.parametrize("size", [8, 24, 64, 72, 144, 2304])
+def test_a_run_is_what_is_resident_anyway(size: int) -> None:
+    arena, cells = ArenaProbe(), ArenaProbe()
+    taken: list[int] = []
+    while arena.pages < 3:
+        run = arena.alloc_run(size)
+        assert len({handle >> 13 for handle in run}) == 1
+        assert cells.alloc(size)
+        assert arena.page_bytes == cells.page_bytes
+        for _ in run[1:]:
+            assert cells.alloc(size)
+        assert arena.page_bytes == cells.page_bytes
+        taken += run
+    assert len(set(taken)) == len(taken) and arena.used_bytes == len(taken) * arena.room(taken[0])
+    for handle in taken:
+        arena.free(handle)
+    assert arena.used_bytes == 0
+
+
+def test_a_run_uses_freed_cells_first_and_needs_memory() -> None:
+    arena = ArenaProbe()
+    run = arena.alloc_run(64)
+    assert len(run) == 64
+    arena.free(run[5])
+    assert arena.alloc_run(60) == [run[5]]
+    arena_probe.fail_after(0)
+    assert arena.alloc_run(200) == []
+
+
 def test_freed_cells_are_used_again_first() -> None:
     arena = ArenaProbe()
     handles = [arena.alloc(64) for _ in range(100)]

@@ -210,6 +210,21 @@ def test_blocks_are_cut_and_cover_all_bits(disk: Disk) -> None:
         assert source.saved()["bytes"] == os.fstat(disk.open[-1]).st_size
 
 
+def test_entries_of_all_kinds_among_each_other(disk: Disk) -> None:
+    source = Durable(2)
+    for number in range(20_000):
+        size = (number * 37) % (3000 if number % 50 == 0 else 300)
+        expire_ms = 10**13 + number if number % 7 == 0 else 0
+        source.run("put", number % 3, b"key %d" % number, expire_ms, number % 11 == 0, b"v" * size)
+    assert source.save(disk.new()) == 0
+    _, target = loaded_from(disk.open[-1], 2)
+    assert target.contents() == source.contents()
+    for number in range(20_000):
+        target.run("delete", number % 3, b"key %d" % number)
+    assert all(not keys for keys in target.contents())
+    target.fill(0, 1000)
+
+
 def test_what_a_thread_loads_another_need_not(disk: Disk) -> None:
     source, target = Durable(64), Durable(64)
     source.fill(0, 20_000)

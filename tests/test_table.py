@@ -220,6 +220,59 @@ def test_reserve_all_keeps_what_is_there() -> None:
     assert sorted(table.walk()) == sorted_pairs(bits)
 
 
+@pytest.mark.parametrize("bits", [random_bits(5000), [7] * 5000, [TOP] * 5000, list(range(0, 5000, 3))])
+def test_appending_in_order(bits: list[int]) -> None:
+    """Until there is no room, as at the end of the array where bits are equal; then adding goes on, and appending."""
+    table = TableProbe()
+    pairs = sorted_pairs(bits)
+    assert table.append(pairs) == 0  # nothing was reserved
+    assert table.reserve_all(len(bits))
+    done = 0
+    while done < len(bits):
+        done += table.append(pairs[done:])
+        assert table.is_sound() and len(table) == done
+        if done < len(bits):
+            assert table.add(*pairs[done])
+            done += 1
+    assert sorted(table.walk()) == pairs
+    assert [pair[0] for pair in table.walk()] == sorted(bits)
+
+
+def test_appending_to_what_is_there_already() -> None:
+    table = TableProbe()
+    fill(table, list(range(0, 100_000, 100)))
+    assert table.reserve_all(2000)
+    assert table.append([(bits, bits) for bits in range(99_900, 150_000, 100)]) == 501
+    assert table.is_sound() and len(table) == 1501
+
+
+def test_nothing_is_appended_while_slots_are_moved() -> None:
+    table = TableProbe(IN_SLICES)
+    handle = 1
+    while not table.growing:
+        assert table.add(handle, handle)
+        handle += 1
+    assert table.append([(TOP, handle)]) == 0
+
+
+def test_too_much_is_given_back() -> None:
+    bits = random_bits(3000)
+    table = TableProbe()
+    fill(table, bits)
+    assert table.reserve_all(100_000)
+    table_probe.fail_after(0)
+    before = table.homes
+    table.trim()
+    assert table.homes == before
+    table_probe.fail_never()
+    table.trim()
+    assert table.homes < 1.3 * len(bits) and table.is_sound()
+    assert sorted(table.walk()) == sorted_pairs(bits)
+    before = table.homes
+    table.trim()
+    assert table.homes == before
+
+
 def test_handle_can_be_changed() -> None:
     table = TableProbe()
     fill(table, [5, 5, 9])

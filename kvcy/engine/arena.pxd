@@ -45,7 +45,9 @@ cdef extern from *:
     """
     #define KVCY_POINTER_LOAD(p)     __atomic_load_n((p), __ATOMIC_ACQUIRE)
     #define KVCY_POINTER_STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+    #define KVCY_SIZE_LOG2(x)        ((uint32_t) (63 - __builtin_clzll((x))))
     """
+    uint32_t size_log2 "KVCY_SIZE_LOG2"(uint64_t) nogil
     Page* load_pages "KVCY_POINTER_LOAD"(Page**) nogil
     void store_pages "KVCY_POINTER_STORE"(Page**, Page*) nogil
     char* load_base "KVCY_POINTER_LOAD"(char**) nogil
@@ -53,6 +55,9 @@ cdef extern from *:
 
 # A cell of at least `size` bytes (1..ARENA_BYTES_MAX): its handle, or 0 when there is no memory. Contents undefined.
 cdef uint32_t arena_alloc(Arena* arena, PagePool* pool, size_t size) noexcept nogil
+# Cells side by side, as many as lie in one page of the system's memory or fewer, one at least: the first one's handle,
+# or 0. Each is then a cell like any other.
+cdef uint32_t arena_alloc_run(Arena* arena, PagePool* pool, size_t size, uint32_t* cells) noexcept nogil
 cdef void arena_free(Arena* arena, PagePool* pool, uint32_t handle) noexcept nogil
 # Gives all pages back at once, whatever is in them; the arena is then an empty one.
 cdef void arena_clear(Arena* arena, PagePool* pool) noexcept nogil
@@ -78,6 +83,15 @@ cdef inline size_t arena_class_bytes(int size_class) noexcept nogil:
     if size_class < 16:
         return <size_t> (size_class + 1) << 3
     return <size_t> (9 + (size_class & 7)) << (4 + ((size_class - 16) >> 3))
+
+
+cdef inline int arena_class_of(size_t size) noexcept nogil:
+    """The smallest class whose cells hold `size` bytes."""
+    cdef uint32_t log2
+    if size <= 128:
+        return <int> ((size + 7) >> 3) - 1
+    log2 = size_log2(size - 1)
+    return <int> (16 + (log2 - 7) * 8 + (((size - 1) >> (log2 - 3)) & 7))
 
 
 cdef inline void* arena_at(const Arena* arena, uint32_t handle) noexcept nogil:

@@ -21,14 +21,8 @@ from libc.string cimport memcpy, memset
 
 from kvcy.engine.memory cimport memory_array_free, memory_array_new, memory_array_set_leaving
 from kvcy.engine.pages cimport PagePool, pool_give, pool_take
-from kvcy.engine.platform cimport add_relaxed_u64, invariant, unlikely
+from kvcy.engine.platform cimport add_relaxed_u64, invariant, likely, prefetch, unlikely
 from kvcy.engine.quiet cimport Retired, quiet_retire_array
-
-cdef extern from *:
-    """
-    #define KVCY_LOG2(x) (63 - __builtin_clzll((x)))
-    """
-    uint32_t log2_u64 "KVCY_LOG2"(uint64_t) nogil
 
 cdef enum:
     DIRECTORY_PAGES_MIN = 4
@@ -36,15 +30,6 @@ cdef enum:
     PAGE_GRANULES = 8192
     TOUCH_BYTES = 4096           # what the system makes resident at a time
     PAGE_KEPT_BYTES = 4096
-
-
-cdef inline int class_of(size_t size) noexcept nogil:
-    """The smallest class whose cells hold `size` bytes."""
-    cdef uint32_t log2
-    if size <= 128:
-        return <int> ((size + 7) >> 3) - 1
-    log2 = log2_u64(size - 1)
-    return <int> (16 + (log2 - 7) * 8 + (((size - 1) >> (log2 - 3)) & 7))
 
 
 cdef inline uint32_t class_granules(int size_class) noexcept nogil:
@@ -194,34 +179,69 @@ cdef void page_drop(Arena* arena, PagePool* pool, uint32_t number) noexcept nogi
 
 # --- cells
 
-cdef uint32_t arena_alloc(Arena* arena, PagePool* pool, size_t size) noexcept nogil:
-    cdef int size_class = class_of(size)
+cdef inline uint32_t roomy_page(Arena* arena, PagePool* pool, int size_class) noexcept nogil:
+    """A page of the class with room; 0: no memory."""
     cdef uint32_t number = arena.roomy[size_class]
+    return number if likely(number != 0) else page_add(arena, pool, size_class)
+
+
+cdef inline uint32_t take_fresh(Arena* arena, PagePool* pool, uint32_t number, uint32_t cells) noexcept nogil:
+    """The handle of the first of so many cells of the page that were never used. REQUIRES: there are so many."""
+    cdef Page* page = &arena.pages[number]
+    cdef uint32_t granule = page.fresh_granule
+    cdef uint64_t touched = touched_bytes(page)
+    page.fresh_granule += <uint16_t> (cells * class_granules(page.size_class))
+    arena.page_bytes += touched_bytes(page) - touched
+    invariant(page.fresh_granule <= PAGE_GRANULES)
+    prefetch(page.base + (<size_t> page.fresh_granule << 3))     # will be written to next; where no page is, harmless
+    count_taken(arena, pool, number, cells)
+    return (number << 13) | granule
+
+
+cdef inline void count_taken(Arena* arena, PagePool* pool, uint32_t number, uint32_t cells) noexcept nogil:
+    cdef Page* page = &arena.pages[number]
+    cdef uint64_t bytes = cells * arena_class_bytes(page.size_class)
+    page.used_cells += <uint16_t> cells
+    arena.used_bytes += bytes
+    add_relaxed_u64(&pool.cell_bytes, bytes)
+    if unlikely(not page_has_room(page)):
+        ring_remove(arena, number, PAGE_FULL)
+
+
+cdef uint32_t arena_alloc(Arena* arena, PagePool* pool, size_t size) noexcept nogil:
+    cdef int size_class = arena_class_of(size)
+    cdef uint32_t number = roomy_page(arena, pool, size_class)
     cdef uint32_t granule
-    cdef uint64_t touched
     cdef Page* page
     invariant(size >= 1 and size <= ARENA_BYTES_MAX)
     if unlikely(number == 0):
-        number = page_add(arena, pool, size_class)
-        if number == 0:
-            return 0
+        return 0
     page = &arena.pages[number]
     invariant(page.size_class == size_class and page.listed == PAGE_ROOMY)
     granule = page.free_granule
-    if granule != NO_GRANULE:
-        memcpy(&page.free_granule, page.base + (<size_t> granule << 3), sizeof(uint16_t))
-    else:
-        granule = page.fresh_granule
-        touched = touched_bytes(page)
-        page.fresh_granule += <uint16_t> class_granules(size_class)
-        arena.page_bytes += touched_bytes(page) - touched
-        invariant(page.fresh_granule <= PAGE_GRANULES)
-    page.used_cells += 1
-    arena.used_bytes += arena_class_bytes(size_class)
-    add_relaxed_u64(&pool.cell_bytes, arena_class_bytes(size_class))
-    if unlikely(not page_has_room(page)):
-        ring_remove(arena, number, PAGE_FULL)
+    if granule == NO_GRANULE:
+        return take_fresh(arena, pool, number, 1)
+    memcpy(&page.free_granule, page.base + (<size_t> granule << 3), sizeof(uint16_t))
+    count_taken(arena, pool, number, 1)
     return (number << 13) | granule
+
+
+cdef uint32_t arena_alloc_run(Arena* arena, PagePool* pool, size_t size, uint32_t* cells) noexcept nogil:
+    cdef int size_class = arena_class_of(size)
+    cdef uint32_t number = roomy_page(arena, pool, size_class)
+    cdef uint32_t granules = class_granules(size_class)
+    cdef uint32_t end = PAGE_GRANULES
+    cdef const Page* page
+    cells[0] = 1
+    if unlikely(number == 0):
+        return 0
+    page = &arena.pages[number]
+    if page.free_granule != NO_GRANULE:
+        return arena_alloc(arena, pool, size)
+    # To the end of what is resident once the first of them is. What lies behind the page's last cell is no cell.
+    end = min(end, <uint32_t> (((page.fresh_granule + granules - 1) | (TOUCH_BYTES // 8 - 1)) + 1))
+    cells[0] = (end - page.fresh_granule) // granules
+    return take_fresh(arena, pool, number, cells[0])
 
 
 cdef inline bint keeps_emptied(const Arena* arena, const Page* page) noexcept nogil:

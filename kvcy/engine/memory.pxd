@@ -24,6 +24,8 @@ cdef void memory_unmap(void* memory, size_t size) noexcept nogil
 
 cdef void* memory_array_new(size_t size) noexcept nogil                   # zero-filled
 cdef void memory_array_free(void* array, size_t size) noexcept nogil
+# Has the system make it resident at once, for who is going to write to all of it: a hint, contents stay.
+cdef void memory_array_populate(void* array, size_t size) noexcept nogil
 # Bytes of all arrays of the process (atomic, relaxed); retired ones count until they are freed.
 cdef uint64_t memory_array_bytes() noexcept nogil
 # The same without those that are said to be leaving: retired, and freed when nobody can see them any more; log rings.

@@ -37,10 +37,19 @@ cdef extern from *:
     #endif
     }
     #define kvcy_unmap(memory, size) ((void) munmap((memory), (size)))
+    #if defined(__linux__) && !defined(MADV_POPULATE_WRITE)
+    #define MADV_POPULATE_WRITE 23       /* a system older than Linux 5.14 answers that it does not know it */
+    #endif
+    #ifdef MADV_POPULATE_WRITE
+    #define kvcy_populate(memory, size) ((void) madvise((memory), (size), MADV_POPULATE_WRITE))
+    #else
+    #define kvcy_populate(memory, size) ((void) (memory), (void) (size))
+    #endif
     """
     void* kvcy_map(size_t size) nogil
     void* kvcy_map_resize(void* memory, size_t size, size_t new_size) nogil
     void kvcy_unmap(void* memory, size_t size) nogil
+    void kvcy_populate(void* memory, size_t size) nogil
 
 cdef extern from "<stdlib.h>" nogil:
     void* aligned_alloc(size_t alignment, size_t size)
@@ -122,6 +131,11 @@ cdef void memory_array_free(void* array, size_t size) noexcept nogil:
         memory_unmap(array, size)
     else:
         memory_free(array)
+
+
+cdef void memory_array_populate(void* array, size_t size) noexcept nogil:
+    if size >= MEMORY_MAP_BYTES_MIN:
+        kvcy_populate(array, size)
 
 
 cdef uint64_t memory_array_bytes() noexcept nogil:

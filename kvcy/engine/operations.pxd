@@ -72,6 +72,43 @@ cdef Decoded operation_next(const char** at, const char* end, Operation* operati
 # A snapshot's entry: a put without kind and database (operation.database is left alone).
 cdef Decoded entry_next(const char** at, const char* end, Operation* operation) noexcept nogil
 
+cdef extern from *:
+    """
+    /* Of an entry's first four bytes: type 0, no flags, sizes of one byte. */
+    #define KVCY_PLAIN_HEAD(word) (((word) & 0x8080FFFFu) == 0)
+    """
+    bint plain_head "KVCY_PLAIN_HEAD"(uint32_t word) nogil
+
+cdef inline bint entry_plain(const char** at, const char* end, Operation* operation) noexcept nogil:
+    """What entry_next would do, for what most entries are: a string that does not expire, key and value under 128
+    bytes. False (nothing was done): it is something else."""
+    cdef uint32_t head
+    if end - at[0] < 4:
+        return False
+    memcpy(&head, at[0], 4)
+    operation.key_size = head >> 16 & 127
+    operation.value_size = head >> 24
+    if not plain_head(head) or operation.key_size + operation.value_size > <size_t> (end - at[0]) - 4:
+        return False
+    operation.kind = OPERATION_PUT
+    operation.type = 0
+    operation.edited = False
+    operation.expire_ms = 0
+    operation.key = at[0] + 4
+    operation.value = operation.key + operation.key_size
+    at[0] = operation.value + operation.value_size
+    return True
+
+cdef inline bint put_plain(const char** at, const char* end, Operation* operation) noexcept nogil:
+    """The same for operation_next and a put."""
+    cdef const char* entry = at[0] + 2
+    if end - at[0] < 2 or at[0][0] != OPERATION_PUT or <uint8_t> at[0][1] >= OPERATION_DATABASES or \
+            not entry_plain(&entry, end, operation):
+        return False
+    operation.database = <uint8_t> at[0][1]
+    at[0] = entry
+    return True
+
 
 cdef inline size_t ops_bytes(size_t key_size, size_t value_size) noexcept nogil:
     """What an operation needs at most."""

@@ -83,7 +83,6 @@ cdef void partition_disown(Partition* partition) noexcept nogil:
 
 cdef void partition_free(Partition* partition) noexcept nogil:
     cdef const Slot* slot
-    cdef const Entry* entry
     cdef uint64_t bits = 0
     cdef uint32_t same
     while partition.blocks:
@@ -93,8 +92,7 @@ cdef void partition_free(Partition* partition) noexcept nogil:
         same = slot.bits
         bits = <uint64_t> same + 1
         while slot.handle and slot.bits == same:
-            entry = partition_entry(partition, slot)
-            blocks_release(partition, entry)
+            blocks_release(partition, partition_entry(partition, slot))
             slot += 1
     invariant(partition.blocks == 0)
     table_close(&partition.table)
@@ -117,10 +115,15 @@ cdef void blocks_release(Partition* partition, const Entry* entry) noexcept nogi
         block_drop(partition, entry_value_block(entry))
 
 
-cdef LruList* partition_list(Partition* partition, const Entry* entry) noexcept nogil:
-    if unlikely(partition.kind != NULL and partition.kind.queued):
+cdef inline LruList* list_of(Partition* partition, const Entry* entry, uint32_t flags) noexcept nogil:
+    """partition_list, for who knows the entry's flags: an entry just made may still be on its way to the cache."""
+    if unlikely(kind_queued(partition.kind)):
         return &partition.lists[entry.access >> QUEUE_SHIFT]
-    return &partition.lists[LIST_VOLATILE if entry_flags(entry) & ENTRY_EXPIRES else LIST_LASTING]
+    return &partition.lists[LIST_VOLATILE if flags & ENTRY_EXPIRES else LIST_LASTING]
+
+
+cdef LruList* partition_list(Partition* partition, const Entry* entry) noexcept nogil:
+    return list_of(partition, entry, entry_flags(entry))
 
 
 cdef void partition_set_kind(Partition* partition, const AccessKind* kind, const void* context,
@@ -282,7 +285,7 @@ cdef bint partition_add(Partition* partition, uint32_t bits, const EntryPlan* pl
         ordered_insert(partition.ordered, handle)
     table_insert(&partition.table, bits, handle)
     entry = <Entry*> arena_at(&partition.arena, handle)
-    lru_push(partition_list(partition, entry), &partition.arena, handle)
+    lru_push(list_of(partition, entry, flags), &partition.arena, handle)
     count_one(partition, entry, True)
     if flags & ENTRY_EXPIRES:
         wheel_add(partition.wheel, &partition.arena, handle)

@@ -48,6 +48,11 @@ cdef void replay_init(Replay* replay, Keyspace* keyspace, const Coverage* covera
 # applies what was put off. After a fault, of this record or of one before it, the keyspace is of no use.
 cdef ReplayStatus replay_record(Replay* replay, const char* operations, size_t size, uint64_t position) noexcept nogil
 cdef ReplayStatus replay_settle(Replay* replay) noexcept nogil
+# Makes tables that are nearly full as large as they will have to be if what is left of the log is like what was
+# replayed of it (`done` of `total` bytes), but no more than four times as large; replay_trim gives back what was too
+# much.
+cdef void replay_reserve(Replay* replay, uint64_t done, uint64_t total) noexcept nogil
+cdef void replay_trim(Replay* replay) noexcept nogil
 # A fault in words.
 cdef const char* replay_reason(ReplayStatus status) noexcept nogil
 

@@ -12,12 +12,17 @@ from kvcy.engine.entry cimport TYPE_STRING
 from kvcy.engine.keyspace cimport keyspace_delete, keyspace_expire_at, keyspace_restore, keyspace_splice
 from kvcy.engine.operations cimport (
     DECODED_END, DECODED_MALFORMED, DECODED_ONE, OPERATION_DATABASE_ALL, OPERATION_EXPIRE,
-    OPERATION_FLUSH, OPERATION_PUT, OPERATION_SPLICE, OPERATION_SWAP, Decoded, operation_next)
-from kvcy.engine.partition cimport EntryPlan
-from kvcy.engine.platform cimport invariant
-from kvcy.engine.shards cimport Key, keyspace_key, keyspace_prefetch_entry, keyspace_prefetch_slot
+    OPERATION_FLUSH, OPERATION_PUT, OPERATION_SPLICE, OPERATION_SWAP, Decoded, operation_next, put_plain)
+from kvcy.engine.partition cimport EntryPlan, Partition
+from kvcy.engine.platform cimport invariant, likely
+from kvcy.engine.shards cimport DATABASES_MAX, Key, keyspace_key, keyspace_prefetch_entry, keyspace_prefetch_slot
 from kvcy.engine.status cimport NO_MEMORY, OK, Status
+from kvcy.engine.table cimport Table, table_count, table_reserve_all, table_trim
 from kvcy.engine.whole cimport shard_flush, shard_swap
+
+cdef enum:
+    RESERVED_TIMES_MAX = 4
+    RESERVED_KEYS_MIN = 1024     # what a smaller table has seen of the log tells too little
 
 
 cdef void replay_init(Replay* replay, Keyspace* keyspace, const Coverage* coverage, uint32_t part, uint32_t parts,
@@ -116,12 +121,60 @@ cdef void apply_to_shards(Replay* replay, const Operation* operation, uint64_t p
     replay.applied += replay.part == 0
 
 
+cdef void reserve(Table* table, uint64_t done, uint64_t total) noexcept nogil:
+    cdef uint64_t count = table_count(table)
+    cdef uint64_t wanted
+    if count < RESERVED_KEYS_MIN or count < table.main.homes - table.main.homes // 4:
+        return
+    wanted = count * ((total << 8) // done) >> 8
+    wanted = min(wanted + wanted // 64, count * RESERVED_TIMES_MAX)
+    if wanted > table.main.homes - table.main.homes // 8:
+        table_reserve_all(table, wanted)     # without memory: it grows when it must
+
+
+cdef Partition* next_partition(const Replay* replay, uint32_t* place) noexcept nogil:
+    """The next partition of this part, from *place (shard and database) on, which moves behind it; NULL: no more."""
+    cdef const Keyspace* keyspace = replay.access.keyspace
+    cdef uint32_t shard
+    cdef Partition* partition
+    while place[0] < keyspace.shard_count * DATABASES_MAX:
+        shard = place[0] // DATABASES_MAX
+        partition = keyspace.shards[shard].partitions[place[0] % DATABASES_MAX]
+        place[0] += 1
+        if partition != NULL and shard % replay.parts == replay.part:
+            return partition
+    return NULL
+
+
+cdef void replay_reserve(Replay* replay, uint64_t done, uint64_t total) noexcept nogil:
+    cdef uint32_t place = 0
+    cdef Partition* partition
+    if done == 0 or done > total or replay.coverage != NULL:     # a snapshot's keys tell nothing of the log's
+        return
+    partition = next_partition(replay, &place)
+    while partition != NULL:
+        reserve(&partition.table, done, total)
+        partition = next_partition(replay, &place)
+
+
+cdef void replay_trim(Replay* replay) noexcept nogil:
+    cdef uint32_t place = 0
+    cdef Partition* partition = next_partition(replay, &place)
+    while partition != NULL:
+        table_trim(&partition.table)
+        partition = next_partition(replay, &place)
+
+
+cdef inline Decoded next_operation(const char** at, const char* end, Operation* operation) noexcept nogil:
+    return DECODED_ONE if likely(put_plain(at, end, operation)) else operation_next(at, end, operation)
+
+
 cdef ReplayStatus replay_record(Replay* replay, const char* operations, size_t size, uint64_t position) noexcept nogil:
     cdef const char* at = operations
     cdef const char* end = operations + size
     cdef ReplayPending* pending = &replay.pending[replay.waiting]
     cdef ReplayStatus status
-    cdef Decoded decoded = operation_next(&at, end, &pending.operation)
+    cdef Decoded decoded = next_operation(&at, end, &pending.operation)
     if decoded == DECODED_END:
         decoded = DECODED_MALFORMED          # no record is empty
     while decoded == DECODED_ONE:
@@ -134,7 +187,7 @@ cdef ReplayStatus replay_record(Replay* replay, const char* operations, size_t s
         if status != REPLAYED:
             return status
         pending = &replay.pending[replay.waiting]
-        decoded = operation_next(&at, end, &pending.operation)
+        decoded = next_operation(&at, end, &pending.operation)
     if decoded == DECODED_END:
         return REPLAYED
     replay.fault_position = position

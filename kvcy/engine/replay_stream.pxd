@@ -39,6 +39,8 @@ cdef struct ReplayStream:
     uint64_t fault_position      # of the record that could not be applied
     uint64_t records             # read
     uint64_t position            # atomic: of the record that was read last: progress
+    uint64_t log_begin           # where the log's records begin and about end: so tables can be made in time
+    uint64_t log_end             # 0: not known
     uint64_t until_position      # the first position that is not to be replayed; records end at or before it
     int64_t until_ms             # records with a later time are not to be replayed, nor what follows them
     bint until_reached           # reading stopped before such a record, which is in reader.record

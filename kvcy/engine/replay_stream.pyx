@@ -11,7 +11,8 @@ from kvcy.engine.futex cimport (
     add_ordered_u32, futex_wait, futex_wake, load_ordered_u32, store_ordered_u32)
 from kvcy.engine.log_reader cimport LOG_RECORD, reader_next
 from kvcy.engine.platform cimport add_acq_rel_u32, invariant, load_relaxed_u32, store_relaxed_u64
-from kvcy.engine.replay cimport REPLAY_NO_MEMORY, REPLAYED, replay_init, replay_record, replay_settle
+from kvcy.engine.replay cimport (
+    REPLAY_NO_MEMORY, REPLAYED, replay_init, replay_record, replay_reserve, replay_settle, replay_trim)
 
 cdef enum:
     CHUNK_BYTES = 131072             # stays in a processor's second-level cache between reader and worker
@@ -102,6 +103,9 @@ cdef void chunk_apply(ReplayStream* stream, Replay* replay, const StreamChunk* c
     cdef const char* end = at + chunk.size
     cdef uint64_t head[2]
     cdef ReplayStatus status
+    if at < end and stream.log_end:
+        memcpy(head, at, RECORD_HEAD_BYTES)
+        replay_reserve(replay, head[0] - stream.log_begin, stream.log_end - stream.log_begin)
     while at < end:
         memcpy(head, at, RECORD_HEAD_BYTES)
         status = replay_record(replay, at + RECORD_HEAD_BYTES, head[1], head[0])
@@ -126,6 +130,7 @@ cdef void stream_work(ReplayStream* stream, uint32_t number) noexcept nogil:
             futex_wait(&stream.produced, produced, -1)
             continue
         if load_ordered_u32(&stream.ended) and turn == stream.total:
+            replay_trim(&stream.replays[number])
             return
         if load_relaxed_u32(&stream.failed) == 0:
             chunk_apply(stream, &stream.replays[number], &stream.chunks[turn % STREAM_CHUNKS])
@@ -160,6 +165,8 @@ cdef void stream_read(ReplayStream* stream, LogReader* reader) noexcept nogil:
         turn += 1
         add_ordered_u32(&stream.produced, 1)
         futex_wake(&stream.produced)
+    if stream.workers == 0:
+        replay_trim(&stream.replays[0])
     stream.total = turn
     store_ordered_u32(&stream.ended, 1)
     add_ordered_u32(&stream.produced, 1)

@@ -12,9 +12,11 @@ from kvcy.engine.checksum cimport crc32c
 from kvcy.engine.coverage cimport Extent, coverage_add, coverage_close, coverage_index
 from kvcy.engine.entry cimport TYPE_STRING
 from kvcy.engine.files cimport file_read_at, file_size
-from kvcy.engine.operations cimport DECODED_END, DECODED_ONE, Decoded, Operation, entry_next
+from kvcy.engine.fill cimport Fill, fill_add, fill_begin, fill_end
+from kvcy.engine.operations cimport DECODED_END, DECODED_ONE, Decoded, Operation, entry_next, entry_plain
 from kvcy.engine.partition cimport EntryPlan, Partition, partition_add, partition_find, partition_new
-from kvcy.engine.platform cimport add_acq_rel_u32, add_relaxed_u32, add_relaxed_u64, load_relaxed_u32, store_relaxed_u64
+from kvcy.engine.platform cimport (
+    add_acq_rel_u32, add_relaxed_u32, add_relaxed_u64, likely, load_relaxed_u32, store_relaxed_u64, unlikely)
 from kvcy.engine.shards cimport DATABASES_MAX, SHARDS_MAX, Key, Shard, keyspace_key, store_partition
 from kvcy.engine.snapshot cimport (
     SNAPSHOT_BLOCK_HEADER_BYTES, SNAPSHOT_FOOTER_SHARD, SNAPSHOT_HEADER_BYTES, SNAPSHOT_VERSION, BlockHeader,
@@ -193,17 +195,30 @@ cdef const char* snapshot_block(SnapshotFile* snapshot, uint64_t number, char** 
     return buffer[0]
 
 
-cdef const char* load_entry(Keyspace* keyspace, Partition* partition, const Extent* extent, const Operation* entry,
-                            uint64_t* least, uint32_t access) noexcept nogil:
+cdef inline bint is_plain(const Operation* entry) noexcept nogil:
+    return entry.expire_ms == 0 and not entry.edited and entry.value == entry.key + entry.key_size
+
+
+cdef inline const char* load_entry(Keyspace* keyspace, Fill* fill, const Extent* extent, const Operation* entry,
+                                   uint64_t* least) noexcept nogil:
     """NULL, or what is wrong with it: none of this happens to a file that was written rightly. *least: the bits before
     it. An empty reason: no memory."""
     cdef Key key = keyspace_key(keyspace, entry.key, entry.key_size)
-    cdef EntryPlan plan
     if key.shard != extent.shard or key.bits < extent.first or key.bits > extent.last or key.bits < least[0]:
         return "a key is not where its hash would put it"
-    if key.bits == least[0] and partition_find(partition, key.bits, key.data, key.size) != NULL:
+    if key.bits == least[0] and partition_find(fill.partition, key.bits, key.data, key.size) != NULL:
         return "a key is there twice"
     least[0] = key.bits
+    if likely(is_plain(entry)) and fill_add(fill, key.bits, entry.key, entry.key_size, entry.value_size):
+        return NULL
+    if not add_any(fill, key.bits, entry):
+        return ""
+    return NULL
+
+
+cdef bint add_any(Fill* fill, uint32_t bits, const Operation* entry) noexcept nogil:
+    """What fill_add does not take. False: no memory."""
+    cdef EntryPlan plan
     plan.key = entry.key
     plan.key_size = entry.key_size
     plan.value.data = entry.value
@@ -212,45 +227,58 @@ cdef const char* load_entry(Keyspace* keyspace, Partition* partition, const Exte
     plan.expire_ms = entry.expire_ms
     plan.type = entry.type
     plan.edited = entry.edited
-    plan.access = access
-    if not partition_add(partition, key.bits, &plan):
-        return ""
-    return NULL
+    plan.access = fill.access
+    fill.before = NULL
+    return partition_add(fill.partition, bits, &plan)
 
 
-cdef bint load_block(SnapshotFile* snapshot, Keyspace* keyspace, const Extent* extent, const char* at,
-                     uint32_t access) noexcept nogil:
+cdef bint load_entries(SnapshotFile* snapshot, Keyspace* keyspace, Fill* fill, const Extent* extent, const char* at,
+                       uint32_t* expiring) noexcept nogil:
     cdef const char* end = at + extent.size
-    cdef Partition* partition = NULL
-    cdef Shard* shard = NULL
     cdef Operation entry
-    cdef Decoded decoded
+    cdef Decoded decoded = DECODED_ONE
     cdef uint64_t least = extent.first
     cdef uint32_t count = 0
-    cdef uint32_t expiring = 0
     cdef const char* reason
-    if keyspace != NULL:
-        shard = &keyspace.shards[extent.shard]
-        partition = shard.partitions[extent.database]
-    decoded = entry_next(&at, end, &entry)
-    while decoded == DECODED_ONE:
+    while True:                          # ends: each turn takes an entry
+        if not entry_plain(&at, end, &entry):
+            decoded = entry_next(&at, end, &entry)
+        if decoded != DECODED_ONE or count == extent.count:
+            break
         if entry.type != TYPE_STRING:
             return fail(snapshot, SNAPSHOT_UNKNOWN, extent.offset, "a value is of a type this kvcy does not know")
         count += 1
-        expiring += entry.expire_ms != 0
+        expiring[0] += entry.expire_ms != 0
         if keyspace != NULL:
-            reason = load_entry(keyspace, partition, extent, &entry, &least, access)
-            if reason != NULL and reason[0] == 0:
+            reason = load_entry(keyspace, fill, extent, &entry, &least)
+            if unlikely(reason != NULL and reason[0] == 0):
                 return fail(snapshot, -ENOMEM, extent.offset, "no memory for the keys")
-            if reason != NULL:
+            if unlikely(reason != NULL):
                 return damaged(snapshot, extent.offset, reason)
-        decoded = entry_next(&at, end, &entry)
     if decoded != DECODED_END or count != extent.count:
         return damaged(snapshot, extent.offset, "a block does not hold the entries its header promises")
+    return True
+
+
+cdef bint load_block(SnapshotFile* snapshot, Keyspace* keyspace, const Extent* extent, const char* entries,
+                     uint32_t access) noexcept nogil:
+    cdef Shard* shard
+    cdef Fill fill
+    cdef uint32_t expiring = 0
+    cdef bint loaded
+    if keyspace == NULL:
+        loaded = load_entries(snapshot, NULL, NULL, extent, entries, &expiring)
+    else:
+        shard = &keyspace.shards[extent.shard]
+        fill_begin(&fill, shard.partitions[extent.database], access)
+        loaded = load_entries(snapshot, keyspace, &fill, extent, entries, &expiring)
+        fill_end(&fill)
+    if not loaded:
+        return False
     if keyspace != NULL:
-        store_relaxed_u64(&shard.counts[extent.database], shard.counts[extent.database] + count)
+        store_relaxed_u64(&shard.counts[extent.database], shard.counts[extent.database] + extent.count)
         store_relaxed_u64(&shard.volatile_counts[extent.database], shard.volatile_counts[extent.database] + expiring)
-    add_relaxed_u64(&snapshot.loaded_keys, count)
+    add_relaxed_u64(&snapshot.loaded_keys, extent.count)
     add_relaxed_u64(&snapshot.loaded_bytes, extent.size)
     return True
 

@@ -60,6 +60,8 @@ cdef void table_close(Table* table) noexcept nogil
 cdef uint64_t table_bytes(const Table* table) noexcept nogil
 # As table_reserve, for `count` entries in all: sizes the table before it is filled (at once, not in slices).
 cdef bint table_reserve_all(Table* table, uint64_t count) noexcept nogil
+# Gives back what table_reserve_all reserved far too much of, at once. Without memory for that: nothing.
+cdef void table_trim(Table* table) noexcept nogil
 # Adds a slot. REQUIRES: table_reserve said yes since the last insert; handle != 0. Slot pointers become invalid.
 cdef void table_insert(Table* table, uint32_t bits, uint32_t handle) noexcept nogil
 # Removes the slot; may start a shrink. Slot pointers become invalid.
@@ -132,6 +134,32 @@ cdef inline bint table_reserve(Table* table) noexcept nogil:
     if likely(table.main.count < table.main.count_max and table.old.at == NULL):
         return True
     return table_make_room(table)
+
+
+cdef inline Slot* slots_append(Slots* slots, Slot* least, uint64_t word) noexcept nogil:
+    """Puts a slot behind all others, and at `least` or behind it; NULL: the array ends before it. REQUIRES: its bits
+    are not less than theirs."""
+    cdef Slot* last = slots.at + slots.homes + slots.tail - 1
+    cdef Slot* slot = slots.at + (((word >> 32) * slots.homes) >> 32)
+    if slot < least:
+        slot = least
+    while slot_load(slot) != 0:          # ends: the last slot is empty
+        slot += 1
+    if slot == last:
+        return NULL
+    slot_store(slot, word)
+    store_relaxed_u32(&slots.count, slots.count + 1)
+    if slot == last - 1:
+        slots.count_max = 0
+    return slot
+
+
+cdef inline Slot* table_append(Table* table, Slot* before, uint32_t bits, uint32_t handle) noexcept nogil:
+    """As table_insert, for bits that are not less than any in the table; NULL (nothing was done): table_reserve first.
+    `before`: the slot that the last call answered, where nothing else has happened to the table since, or NULL."""
+    if unlikely(table.main.count >= table.main.count_max or table.old.at != NULL):
+        return NULL
+    return slots_append(&table.main, before + 1 if before != NULL else NULL, <uint64_t> bits << 32 | handle)
 
 
 cdef inline const Slot* table_hint(const Table* table, uint32_t bits) noexcept nogil:

@@ -18,7 +18,8 @@ A replaced array is retired (quiet.pxd): its note lies in front of its slots, so
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from kvcy.engine.memory cimport memory_array_free, memory_array_new, memory_array_set_leaving
+from kvcy.engine.memory cimport (
+    memory_array_free, memory_array_new, memory_array_populate, memory_array_set_leaving)
 from kvcy.engine.platform cimport invariant, store_relaxed_u32, store_relaxed_u64
 from kvcy.engine.quiet cimport Retired, quiet_retire_array, quiet_retire_noted
 
@@ -111,21 +112,6 @@ cdef void slots_publish(Slots* place, const Slots* slots) noexcept nogil:
     store_slots(&place.at, slots.at)
 
 
-cdef bint slots_append(Slots* slots, uint64_t word) noexcept nogil:
-    """Puts a slot behind all others. REQUIRES: its bits are not less than theirs. False: the array ends before it."""
-    cdef Slot* slot = slots.at + home_of(word >> 32, slots.homes)
-    cdef Slot* last = slots.at + slots_total(slots) - 1
-    while slot_load(slot) != 0:          # ends: the last slot is empty
-        slot += 1
-    if slot == last:
-        return False
-    slot_store(slot, word)
-    set_count(slots, slots.count + 1)
-    if slot == last - 1:
-        slots.count_max = 0
-    return True
-
-
 cdef uint64_t tail_needed(const Slots* slots, uint64_t homes) noexcept nogil:
     """How many slots behind `homes` homes the entries of `slots` would use."""
     cdef uint64_t next = 0               # the first slot that is free
@@ -147,17 +133,19 @@ cdef bint slots_resize(Slots* slots, uint64_t homes, uint64_t tail_more) noexcep
     cdef uint64_t tail = tail_for(<uint32_t> homes)
     cdef uint64_t word
     cdef uint32_t i
-    cdef bint appended = True
+    cdef Slot* slot = NULL
     if slots.at != NULL and tail_needed(slots, homes) + tail_more > tail:
         tail = tail_needed(slots, homes) + tail_more
     if not slots_new(&bigger, homes, tail):
         return False
+    memory_array_populate(<char*> bigger.at - ARRAY_HEADER_BYTES, array_bytes(slots_total(&bigger)))
     if slots.at != NULL:
         for i in range(slots.first, slots_total(slots)):
             word = slot_load(slots.at + i)
             if word != 0:
-                appended = slots_append(&bigger, word) and appended
-        invariant(appended and bigger.count == slots.count)
+                slot = slots_append(&bigger, slot, word)
+                invariant(slot != NULL)
+        invariant(bigger.count == slots.count)
     slots_publish(slots, &bigger)
     slots_retire(&replaced)
     return True
@@ -230,12 +218,12 @@ cdef bint move_slice(Table* table, uint64_t limit) noexcept nogil:
             break
         if word != 0:
             invariant((word >> 32) + 1 >= boundary)
-            if not slots_append(&table.main, word):
+            if slots_append(&table.main, NULL, word) == NULL:
                 # An overflow beyond main's tail; the equals that were moved already must not be parted from the rest.
                 if not slots_resize(&table.main, table.main.homes, table.main.tail):
                     enough = False
                     break
-                slots_append(&table.main, word)
+                slots_append(&table.main, NULL, word)
             set_count(old, old.count - 1)
             boundary = (word >> 32) + 1
         place += 1
@@ -314,6 +302,12 @@ cdef bint table_reserve_all(Table* table, uint64_t count) noexcept nogil:
     if homes > table.main.homes and not slots_resize(&table.main, homes, 2):
         return False
     return make_tail(&table.main)
+
+
+cdef void table_trim(Table* table) noexcept nogil:
+    cdef uint64_t homes = table.main.count + table.main.count // 4
+    if table.old.at == NULL and homes >= DOUBLED_BELOW and table.main.homes > homes + homes // 4:
+        slots_resize(&table.main, homes, 2)
 
 
 # --- the table

@@ -4,9 +4,9 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from kvcy.engine.arena cimport (
-    ARENA_BYTES_MAX, ARENA_CELLS_MAX, ARENA_CLASSES, Arena, arena_alloc, arena_at, arena_cell, arena_class_bytes,
-    arena_clear, arena_evacuate, arena_evacuate_end, arena_free, arena_has_page, arena_hint, arena_room,
-    arena_sparse_page, arena_used_cells,
+    ARENA_BYTES_MAX, ARENA_CELLS_MAX, ARENA_CLASSES, Arena, arena_alloc, arena_alloc_run, arena_at, arena_cell,
+    arena_class_bytes, arena_clear, arena_evacuate, arena_evacuate_end, arena_free, arena_has_page, arena_hint,
+    arena_room, arena_sparse_page, arena_used_cells,
 )
 from kvcy.engine.memory cimport memory_array_bytes, memory_fail_after, memory_fail_never
 from kvcy.engine.pages cimport PAGE_BYTES, PagePool, pool_close, pool_give, pool_init, pool_take
@@ -35,6 +35,14 @@ cdef class ArenaProbe:
 
     def alloc(self, size_t size) -> int:
         return arena_alloc(&self.arena, &self.pool, size)
+
+    def alloc_run(self, size_t size) -> list[int]:
+        """The cells' handles; none when there is no memory."""
+        cdef uint32_t cells = 0
+        cdef uint32_t handle = arena_alloc_run(&self.arena, &self.pool, size, &cells)
+        if handle == 0:
+            return []
+        return [handle + i * (arena_room(&self.arena, handle) >> 3) for i in range(cells)]
 
     def free(self, uint32_t handle) -> None:
         arena_free(&self.arena, &self.pool, handle)

@@ -5,9 +5,9 @@ from libc.stdint cimport uint32_t, uint64_t
 from kvcy.engine.memory cimport memory_array_bytes, memory_fail_after, memory_fail_never
 from kvcy.engine.quiet cimport quiet_reclaim
 from kvcy.engine.table cimport (
-    TABLE_STEP, Slot, Slots, Table, table_bytes, table_close, table_count, table_find, table_from, table_hint,
-    table_hint_handle, table_init, table_insert, table_migrate, table_next, table_remove, table_reserve,
-    table_reserve_all, table_same, table_set_handle,
+    TABLE_STEP, Slot, Slots, Table, table_append, table_bytes, table_close, table_count, table_find, table_from,
+    table_hint, table_hint_handle, table_init, table_insert, table_migrate, table_next, table_remove, table_reserve,
+    table_reserve_all, table_same, table_set_handle, table_trim,
 )
 
 
@@ -73,6 +73,15 @@ cdef class TableProbe:
         table_insert(&self.table, bits, handle)
         return True
 
+    def append(self, list pairs) -> int:
+        """Appends slots of these bits and handles, one behind the other; how many, until one is refused."""
+        cdef Slot* slot = NULL
+        for number, (bits, handle) in enumerate(pairs):
+            slot = table_append(&self.table, slot, bits, handle)
+            if slot == NULL:
+                return number
+        return len(pairs)
+
     def find(self, uint32_t bits) -> list[int]:
         """The handles of all slots with these bits."""
         cdef Slot* slot = table_find(&self.table, bits)
@@ -133,6 +142,9 @@ cdef class TableProbe:
 
     def reserve_all(self, uint64_t count) -> bool:
         return table_reserve_all(&self.table, count)
+
+    def trim(self) -> None:
+        table_trim(&self.table)
 
     def migrate(self, uint32_t slots) -> bool:
         return table_migrate(&self.table, slots)
