@@ -183,6 +183,12 @@ def test_shutdown_and_rewrite(tmp_path: Path) -> None:
     assert path.read_text().startswith("# mine\ntimeout 7\n")
 
 
+def test_usage_needs_no_server() -> None:
+    """What a start imports is imported when there is to be one."""
+    code = "import sys, kvcy.cli.server; kvcy.cli.server.main(['-h']); sys.exit('trio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
 # Starts the server with a configuration file as its first argument; what follows is `python -m kvcy --option ...`.
 LAUNCH = """
 import sys

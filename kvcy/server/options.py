@@ -8,7 +8,6 @@ Redis's option names that kvcy lacks are in redis_options.py.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -153,6 +152,8 @@ class UnknownOption(OptionError):
 
 def nearest(name: str) -> str | None:
     """The known option name that looks most like `name`."""
+    import difflib
+
     found = difflib.get_close_matches(name.lower(), [*ROWS, *sorted(NOT_YET | WITHOUT_EFFECT)], n=1, cutoff=0.6)
     return found[0] if found else None
 
