@@ -247,7 +247,7 @@ def read_log(directory, manifest, position, until_position=NOWHERE, until_ms=NEV
     try:
         while reading.step(STEP_BYTES):
             if reach is not None:
-                reach(reading.position - position, reading.limit - position)
+                reach(reading.position - position, min(reading.limit, until_position) - position)
         return reading.facts()
     finally:
         reading.close()

@@ -3,6 +3,7 @@
     Point.parse(text)           a position of the log, or a time
     restore(path, point, tell)  finds the snapshot and the part of the log that lead there, loads them, and lets the
                                 result take the place of what was there (_switching.py)
+    Search                      how far the finding is, and its end before its time
 
 The rules are in docs/durability.md, "Kept history" and "Restore to a point". The log is read twice: once to find the
 last record that belongs to the result, which says whether the point can be reached, once to apply the records.
@@ -11,6 +12,7 @@ Limits: one process; the state must fit into memory, and on the disk beside the 
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -20,9 +22,9 @@ from datetime import datetime, timedelta, timezone
 from kvcy._core import Store
 from kvcy._facts import NEVER, NOWHERE, Found, LogFacts, SnapshotFacts, utc
 from kvcy._inspection import SnapshotReading, read_log
-from kvcy._loading import Loader
+from kvcy._loading import Loader, LoadStopped
 from kvcy._switching import settle, switch_to
-from kvcy.engine.directory import Directory, Manifest, holds_data, refusing
+from kvcy.engine.directory import Directory, Manifest, holds_data, refusing, snapshot_name
 from kvcy.errors import DamagedError, DirectoryError
 
 EPOCH = datetime.fromtimestamp(0, timezone.utc)
@@ -72,6 +74,31 @@ class Point:
             ) from None
 
 
+class Search:
+    """How far the search for the way is: another thread may ask while restore() is at it, and stop it."""
+
+    def __init__(self) -> None:
+        self._progress = 0, 0
+        self._stopped = False
+
+    def reach(self, done: int, total: int) -> None:
+        """Raises LoadStopped when the search was stopped."""
+        self._progress = done, total
+        if self._stopped:
+            raise LoadStopped
+
+    def progress(self) -> tuple[int, int]:
+        """Bytes that were looked at, and how many there may be to look at."""
+        return self._progress
+
+    def stop(self) -> None:
+        """Lets restore() raise LoadStopped soon; nothing has happened then."""
+        self._stopped = True
+
+
+Began = Callable[[Search | Loader, str], None]  # takes what is about to begin, and what it does in a word or some
+
+
 @dataclass(frozen=True)
 class Way:
     """What leads to a point.
@@ -85,9 +112,7 @@ class Way:
     log: LogFacts
 
 
-def restore(
-    path: str, point: Point, tell: Callable[[str], None], began: Callable[[Loader], None] | None = None
-) -> None:
+def restore(path: str, point: Point, tell: Callable[[str], None], began: Began = lambda *_: None) -> None:
     """Restores the directory; what it held stays in it, aside. It can be killed at any moment: either nothing has
     happened, or the next start of a server finishes it.
 
@@ -95,9 +120,10 @@ def restore(
         path: of the directory.
         point: where its history is to end.
         tell: takes a line about what has been done.
-        began: is called with what loads before it does: it tells how far it is.
+        began: is called with what searches, and then with what loads, before it does: they tell how far they are.
 
     Raises:
+        LoadStopped: what `began` was given was told to stop.
         NotReachable: the point does not lie in the kept history.
         DirectoryInUseError, DirectoryError, ManifestError, DamagedError: the directory cannot be used, or not read.
         MemoryError: there is no memory for the result.
@@ -110,20 +136,18 @@ def restore(
         restore_in(directory, point, tell, began)
 
 
-def restore_in(
-    directory: Directory, point: Point, tell: Callable[[str], None], began: Callable[[Loader], None] | None
-) -> None:
+def restore_in(directory: Directory, point: Point, tell: Callable[[str], None], began: Began) -> None:
     """The same in a directory that is open and settled."""
     manifest = directory.read_manifest()
     assert manifest is not None  # there is data
-    way = find_way(directory, manifest, point)
+    way = find_way(directory, manifest, point, began)
     end = way.log.end
     store = Store(shards=manifest.shards, hash_key=manifest.hash_key)
     try:
         loader = Loader(store, directory, manifest)
-        if began is not None:
-            began(loader)
+        began(loader, "Loading")
         loader.load(-1 if way.base is None else way.base.position, end)
+        tell(f"Loaded what there was at position {end}; it is written as a snapshot now")
         before = switch_to(directory, store, manifest, end)
     finally:
         store.close()
@@ -134,20 +158,23 @@ def restore_in(
 
 # --- what leads to a point
 
-def find_way(directory: Directory, manifest: Manifest, point: Point) -> Way:
+def find_way(directory: Directory, manifest: Manifest, point: Point, began: Began) -> Way:
     """Raises NotReachable, or DamagedError when damage lies in the way."""
-    snapshots = [look_at(directory, manifest, position) for position in reversed(directory.snapshots())]
+    snapshots = look_at_all(directory, manifest, began)
+    search = Search()
+    began(search, "Looking for the point in the log")
     bases: list[SnapshotFacts | None] = [one for one in snapshots if not one.fault]
     if directory.segments()[:1] == [0] and not any(one.based or one.fault for one in snapshots):
         bases.append(None)
     for base in bases:
         if base is not None and (base.greatest > point.position or base.created_ms > point.time_ms):
             continue
-        log = read_log(directory, manifest, 0 if base is None else base.position, point.position, point.time_ms)
+        begin = 0 if base is None else base.position
+        log = read_log(directory, manifest, begin, point.position, point.time_ms, search.reach)
         if base is None or log.end >= base.greatest:
             break
     else:
-        raise not_reachable(directory, manifest, bases, point)
+        raise not_reachable(directory, manifest, bases, point, search)
     refuse_gap(directory, snapshots, base, log, point)
     if log.found is Found.DAMAGED and log.end != point.position:
         raise DamagedError(f"the log is damaged before {point.text}: {log.place(directory.path)}")
@@ -156,7 +183,7 @@ def find_way(directory: Directory, manifest: Manifest, point: Point) -> Way:
     else:
         outside = not log.beyond and log.end < point.position
     if outside:
-        raise not_reachable(directory, manifest, bases, point)
+        raise not_reachable(directory, manifest, bases, point, search)
     return Way(base, log)
 
 
@@ -180,23 +207,36 @@ def refuse_gap(
 
 
 def not_reachable(
-    directory: Directory, manifest: Manifest, bases: Sequence[SnapshotFacts | None], point: Point
+    directory: Directory, manifest: Manifest, bases: Sequence[SnapshotFacts | None], point: Point, search: Search
 ) -> NotReachable:
     """The exception, with the range that can be reached."""
     fault = f"{directory.path} cannot be restored to {point.text}"
     if not bases:
         return NotReachable(f"{fault}: there is no whole snapshot, nor the log's beginning")
     oldest, newest = bases[-1], bases[0]
-    log = read_log(directory, manifest, 0 if newest is None else newest.position)
+    log = read_log(directory, manifest, 0 if newest is None else newest.position, reach=search.reach)
     last_ms = log.last_ms or (newest.created_ms if newest else 0)
     if oldest is None:
-        first, first_ms = 0, read_log(directory, manifest, 0).first_ms
+        first, first_ms = 0, read_log(directory, manifest, 0, reach=search.reach).first_ms
     else:
         first, first_ms = oldest.greatest, oldest.created_ms
     return NotReachable(
         f"{fault}: the history that is kept reaches from position {first}, {utc(first_ms)}, to position {log.end}, "
         f"last changed {utc(last_ms)}"
     )
+
+
+def look_at_all(directory: Directory, manifest: Manifest, began: Began) -> list[SnapshotFacts]:
+    """What the indexes of the snapshots say, the newest first."""
+    positions = directory.snapshots()[::-1]
+    sizes = [os.stat(snapshot_name(one), dir_fd=directory.file).st_size for one in positions]
+    search = Search()
+    began(search, "Looking at the snapshots")
+    facts = []
+    for number, position in enumerate(positions):
+        search.reach(sum(sizes[:number]), sum(sizes))
+        facts.append(look_at(directory, manifest, position))
+    return facts
 
 
 def look_at(directory: Directory, manifest: Manifest, position: int) -> SnapshotFacts:

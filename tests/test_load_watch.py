@@ -39,15 +39,19 @@ class SlowLoading:
 
 
 def test_progress_is_told(capfd: pytest.CaptureFixture[str]) -> None:
-    loading = SlowLoading(told=2)
+    loading, looking = SlowLoading(told=2), SlowLoading(told=2)
     watch = LoadWatch(Log("", "notice"), every_s=0.01)
 
     def load() -> None:
         watch.began(loading)
         loading.load()
+        watch.began(looking, "Looking")
+        looking.load()
 
     trio.run(watch.run, load)
-    assert "Loading: 25 % of 1000 bytes, about 1 seconds left" in "".join(capfd.readouterr())
+    told = "".join(capfd.readouterr())
+    assert "Loading: 25 % of 1000 bytes, about 1 seconds left" in told
+    assert "Looking: 25 % of 1000 bytes, about 1 seconds left" in told
 
 
 def test_progress_before_anything_is_known() -> None:

@@ -9,7 +9,9 @@ import sys
 import time
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import kvcy_server
 import pytest
@@ -17,9 +19,15 @@ from data_directories import HEADER, SEGMENT_BYTES, content, files, fill, flip, 
 from data_directories import run as run_tool
 from kvcy_server import Client, Server
 
-from kvcy._restoring import NotReachable, Point, restore
+from kvcy import _inspection, _restoring
+from kvcy._facts import LogFacts
+from kvcy._loading import Loader, LoadStopped
+from kvcy._restoring import NotReachable, Point, Search, restore
+from kvcy.cli import server as cli
 from kvcy.engine.directory import Directory, segment_name
 from kvcy.errors import DamagedError, DirectoryError
+from kvcy.server.loading import LoadWatch
+from kvcy.server.logs import Log
 
 KEEP = ("--wal-keep", "1gb")
 
@@ -283,6 +291,77 @@ def test_what_wal_keep_keeps_can_be_restored(tmp_path: Path) -> None:
         persistence.save()
     with Directory(path) as directory:
         assert directory.snapshots() == [newest]
+
+
+def large(path: Path) -> tuple[int, int]:
+    """Makes a directory with two snapshots and a log of some megabytes behind them: where that begins and ends."""
+    with opened(path, 1 << 20) as (store, persistence):
+        persistence.snapshots.keep_bytes = 1 << 30
+        for _ in range(2):
+            store.execute("INCR", "n")
+            persistence.save()
+        begin = persistence.positions()[0]
+        for number in range(10):
+            store[b"key"] = b"%d" % number * (1 << 20)
+        return begin, persistence.positions()[0]
+
+
+def test_a_search_tells_how_far_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    begin, end = large(path)
+    heard: list[tuple[str, Search | Loader]] = []
+    restore(str(path), Point.parse(str(end)), lambda line: None, lambda what, doing: heard.append((doing, what)))
+    assert [doing for doing, _ in heard] == ["Looking at the snapshots", "Looking for the point in the log", "Loading"]
+    done, total = heard[0][1].progress()
+    assert 0 < done < total
+    done, total = heard[1][1].progress()
+    assert end - begin == total and 8 << 20 <= done < total
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_restore_that_is_stopped_has_done_nothing(tmp_path: Path, number: int) -> None:
+    """As it looks at the snapshots, looks for the point, or loads."""
+    path = tmp_path / "data"
+    _, end = large(path)
+    held = files(path)
+    begun = 0
+
+    def began(what: Search | Loader, _: str) -> None:
+        nonlocal begun
+        begun += 1
+        if begun > number:
+            what.stop()
+
+    with pytest.raises(LoadStopped):
+        restore(str(path), Point.parse(str(end)), lambda line: None, began)
+    assert begun == number + 1 and files(path) == held
+
+
+def test_a_search_is_told_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `--recover-to` lets it; the log is read on when the line is there."""
+    path, told = tmp_path / "data", tmp_path / "told"
+    _, end = large(path)
+    deadline = time.monotonic() + kvcy_server.TIMEOUT_S
+
+    def read_log(*arguments: Any) -> LogFacts:
+        *where, reach = arguments
+
+        def reach_and_wait(done: int, total: int) -> None:
+            reach(done, total)
+            while b"Looking for the point in the log: " not in told.read_bytes():
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+
+        return _inspection.read_log(*where, reach_and_wait)
+
+    monkeypatch.setattr(_restoring, "read_log", read_log)
+    monkeypatch.setattr(cli, "LoadWatch", partial(LoadWatch, every_s=0.01))
+    cli.recover(str(path), Point.parse(str(end)), Log(str(told)))
+    lines = told.read_text().splitlines()
+    assert f"Restoring {path} to {end}" in lines[0]
+    assert re.search(r"Looking for the point in the log: \d+ % of \d+ bytes, about \d+ seconds left", lines[1])
+    assert f"Loaded what there was at position {end}; it is written as a snapshot now" in lines[-2]
+    assert f"Restored to position {end}" in lines[-1]
 
 
 def test_damage_matters_only_before_the_point(tmp_path: Path) -> None:

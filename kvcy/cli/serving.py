@@ -137,6 +137,7 @@ def recover(path: str, point: Point, log: Log) -> None:
 
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
     watch = LoadWatch(log)
+    log.notice(f"Restoring {path} to {point.text}")
     try:
         trio.run(watch.run, lambda: restore(path, point, log.notice, watch.began))
     except (KvcyError, MemoryError) as error:

@@ -64,13 +64,15 @@ class LoadWatch:
         self._log = log
         self._every_s = every_s
         self._loading: Loading | None = None
+        self._doing = ""
         self._began_s = int(time.time())
         self._began_monotonic_s = time.monotonic()
 
-    def began(self, loading: Loading) -> None:
-        """To be called in the loading thread, just before it loads."""
+    def began(self, loading: Loading, doing: str = "Loading") -> None:
+        """To be called in the loading thread, just before it loads, or does what `doing` says."""
         self._began_s = int(time.time())
         self._began_monotonic_s = time.monotonic()
+        self._doing = doing
         self._loading = loading
         if self.stopped:
             loading.stop()
@@ -111,5 +113,6 @@ class LoadWatch:
             await trio.sleep(self._every_s)
             if 0 < (now := self.progress()).loaded_bytes < now.total_bytes:
                 self._log.notice(
-                    f"Loading: {now.percentage:.0f} % of {now.total_bytes} bytes, about {now.left_s} seconds left"
+                    f"{self._doing}: {now.percentage:.0f} % of {now.total_bytes} bytes, "
+                    f"about {now.left_s} seconds left"
                 )
