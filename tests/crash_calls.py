@@ -16,6 +16,8 @@ from kvcy import _opening, _restoring, _saving
 from kvcy.engine.directory import Directory, Manifest, System
 from probes import seam_probe
 
+SEGMENT_BYTES = 4096  # of new data directories
+
 
 class Calls(System):
     """The calls of a data directory's System, and those of the engine's seam (kvcy/engine/files.pxd)."""
@@ -70,7 +72,7 @@ class SmallManifest(Manifest):
     """New data directories get small segments, and always the same history and keys."""
 
     @classmethod
-    def drawn(cls, shards: int, segment_bytes: int = 4096) -> Manifest:
+    def drawn(cls, shards: int, segment_bytes: int = SEGMENT_BYTES) -> Manifest:
         return Manifest(b"history of a run", b"a key for hashes", shards, segment_bytes)
 
 

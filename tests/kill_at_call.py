@@ -29,9 +29,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from crash_calls import Calls, Recorder, at_seam
+from crash_calls import SEGMENT_BYTES, Calls, Recorder, at_seam
 from crash_disk import Disk, lay_out
-from crash_script import NOTES, SHARDS, Promise, recovered, run
+from crash_script import NOTES, SHARDS, Promise, contents, recovered, run, shadow_of
+from log_files import HEADER, filling
 
 from kvcy._opening import open_data
 from probes import seam_probe
@@ -79,34 +80,51 @@ class Killer(Calls):
 
 
 def torn(path: Path, seed: int) -> Promise:
-    """Makes the directory of the script `torn`; what it promises."""
-    for attempt in range(50):
-        shutil.rmtree(path, ignore_errors=True)
-        promise = torn_by(path, seed + 1000 * attempt)
-        if promise is not None:
-            return promise
-    raise AssertionError("no run has left a torn tail")
+    """Makes the directory of the script `torn`; what it promises.
 
-
-def torn_by(path: Path, seed: int) -> Promise | None:
-    """The same with the run of this seed; None: it left no torn tail over two segments."""
-    recorder, promise = Recorder(), Promise()
+    A run ends in good order; the next process writes a few records of which it promises nothing, and the power fails
+    when a half of the last one's end is written. That record reaches over segments, so those behind it have to go.
+    """
+    recorder, promise, random = Recorder(), Promise(), Random(seed)
     run(path, recorder, promise, seed, recorder.note)
-    random, disk, promise = Random(seed), Disk(path), Promise()
-    for event in recorder.events:
+    with at_seam(recorder):
+        store, persistence, _ = open_data(path, shards=SHARDS, policy="no")
+        shadow = shadow_of(promise.states[-1])
+        for number, size in enumerate((30, 300, 3000, random.randrange(2 * SEGMENT_BYTES, 4 * SEGMENT_BYTES))):
+            words = ("SET", f"key:{number}", filling(size, seed))
+            shadow.execute(*words)
+            recorder.note("issued", contents(shadow))
+            store.execute(*words)
+        persistence.close()
+    disk, promise = torn_disk(path, recorder.events)
+    files = disk.found(random)
+    files["snapshot-ffffffffffffffff.new"] = files["log-ffffffffffffffff.new"] = b"unfinished"
+    lay_out(files, path)
+    assert_torn(path, files)
+    return promise
+
+
+def torn_disk(path: Path, events: list[tuple[Any, ...]]) -> tuple[Disk, Promise]:
+    """The disk and what was promised when the last write of records was done by half."""
+    names = {event[1]: event[2] for event in events if event[0] == "open"}
+    last = len(events) - 1
+    while events[last][0] != "write" or events[last][2] < HEADER or not names[events[last][1]].startswith("log-"):
+        last -= 1
+    kind, handle, offset, data = events[last]
+    disk, promise = Disk(path), Promise()
+    for event in [*events[:last], (kind, handle, offset, data[: len(data) // 2 & ~7])]:
         (promise if event[0] in NOTES else disk).play(event)
-        if len(promise.states) - promise.promised < 3 or event[0] != "write":
-            continue
-        files = disk.found(random)
-        lay_out(files, path)
-        with at_seam(Calls()):
-            _, persistence, report = open_data(path, shards=SHARDS, policy="no")
-            persistence.close()
-        if report.torn and len([*path.glob("log-*")]) < len([name for name in files if name.startswith("log-")]):
-            files["snapshot-ffffffffffffffff.new"] = files["log-ffffffffffffffff.new"] = b"unfinished"
-            lay_out(files, path)
-            return promise
-    return None
+    return disk, promise
+
+
+def assert_torn(path: Path, files: dict[str, bytes]) -> None:
+    """Raises AssertionError when a start finds no torn tail, or no segment behind it that must go."""
+    with tempfile.TemporaryDirectory(prefix="kvcy-test-") as copy, at_seam(Calls()):
+        lay_out(files, Path(copy))
+        _, persistence, report = open_data(copy, shards=SHARDS, policy="no")
+        persistence.close()
+        assert report.torn
+        assert len([*Path(copy).glob("log-*")]) < len([*path.glob("log-*[0-9a-f]")])
 
 
 Work = Callable[[Calls, Callable[..., None]], None]  # makes its calls through the one, and tells the other of events
