@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -145,8 +147,12 @@ def counter(client: Client, name: str) -> int:
     return 0 if reply == b"$-1\r\n" else int(reply.split(b"\r\n")[1].removesuffix(PADDING))
 
 
-def killed_under_load(server: Server, counters: dict[str, int], snapshot: bool) -> list[Writer]:
-    """Lets clients count on until each was acknowledged once, kills the server, and returns them."""
+Bounds = dict[str, tuple[int, int]]  # of each counter: what was acknowledged, and what was sent
+End = Callable[[Server, dict[str, int]], Bounds]  # of a server, with what its counters stand at
+
+
+def killed_under_load(server: Server, counters: dict[str, int], snapshot: bool) -> Bounds:
+    """Lets clients count on until each was acknowledged once, and kills the server."""
     writers = [Writer(server, name, acknowledged) for name, acknowledged in counters.items()]
     for writer in writers:
         writer.start()
@@ -158,29 +164,40 @@ def killed_under_load(server: Server, counters: dict[str, int], snapshot: bool) 
     server.wait()
     for writer in writers:
         writer.join(kvcy_server.TIMEOUT_S)
-    return writers
+    return {writer.name: (writer.acknowledged, writer.sent) for writer in writers}
+
+
+def killed_idle(server: Server, counters: dict[str, int]) -> Bounds:
+    server.process.kill()
+    server.wait()
+    return {name: (count, count) for name, count in counters.items()}
+
+
+def life(directory: Path, bounds: Bounds, end: End) -> Bounds:
+    """Starts a server, which must find the counters within the bounds, and ends it."""
+    with running(directory) as server:
+        with server.connect() as client:
+            counters = {name: counter(client, name) for name in bounds}
+        for name, (acknowledged, sent) in bounds.items():
+            assert acknowledged <= counters[name] <= sent, name
+        return end(server, counters)
 
 
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
-    """Clients count, the server is killed, again while it loads, and once more when it has loaded: each counter is what
-    was acknowledged, or the one that was under way. Segments are small, so that they are changed and removed."""
+    """Clients count, the server is killed, again while it loads, and at times once more when it has loaded: each
+    counter is what was acknowledged, or the one that was under way. Segments are small, so that they are changed and
+    removed."""
     with Directory(tmp_path) as directory:
         directory.write_manifest(Manifest.drawn(64, SMALL_SEGMENT_BYTES))
-    counters = {f"counter:{index}": 0 for index in range(CLIENTS)}
+    bounds = {f"counter:{index}": (0, 0) for index in range(CLIENTS)}
     random = Random(1)
     for round_number in range(KILLS):
-        with running(tmp_path) as server:
-            with server.connect() as client:
-                assert {name: counter(client, name) for name in counters} == counters
-            writers = killed_under_load(server, counters, snapshot=round_number % 2 == 1)
+        bounds = life(tmp_path, bounds, partial(killed_under_load, snapshot=round_number % 2 == 1))
         for _ in range(round_number % 3):
             kill_while_loading(tmp_path, random.random() * 0.02)
-        with running(tmp_path) as server, server.connect() as client:
-            for writer in writers:
-                counters[writer.name] = counter(client, writer.name)
-                assert writer.acknowledged <= counters[writer.name] <= writer.sent
-            server.process.kill()
-            server.wait()
+        if round_number % 5 == 0:
+            bounds = life(tmp_path, bounds, killed_idle)
+    life(tmp_path, bounds, killed_idle)
     assert int(max(tmp_path.glob("log-" + "?" * 16)).name[4:], 16) >= KILLS // 2
 
 
