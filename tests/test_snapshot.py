@@ -1,4 +1,7 @@
-"""Operations, replay and snapshots: what goes in comes out, while others write too, and damage is always noticed."""
+"""Operations, replay and snapshots: what goes in comes out, while others write too, and damage is always noticed.
+
+`KVCY_SNAPSHOT_FLIP_BYTES=65536 python -m pytest tests/test_snapshot.py -k bit` flips every bit of two of that size.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from probes.operations_probe import decode, encode
 
 HEADER, BLOCK_HEADER, FOOTER = 128, 48, 64
 DAMAGED, UNKNOWN, MISFIT = 1, 2, 3
+FLIP_BYTES = int(os.environ.get("KVCY_SNAPSHOT_FLIP_BYTES", "0"))  # 0: of a snapshot of a few keys
 
 names = st.one_of(st.binary(max_size=6), st.sampled_from([b"", b"k" * 1025, b"k" * 20_000]))
 values = st.one_of(
@@ -310,17 +314,22 @@ def test_coverage_decides_by_block_and_by_shard(disk: Disk, kind: str) -> None:
 # --- damage
 
 
-def small_snapshot(disk: Disk, quiet: bool = True) -> bytes:
+def small_snapshot(disk: Disk, quiet: bool = True, keys: int = 6, begin: int = 0) -> bytes:
     source = Durable(2)
-    for number in range(6):
-        source.run("put", number % 2, b"k%d" % number, number, False, b"value %d" % number)
-    assert source.save(disk.new(), quiet, begin=0) == 0
+    for number in range(keys):
+        source.run("put", number % 2, b"k%d" % number, number, False, b"value %d" % number * (1 + number % 8))
+    assert source.save(disk.new(), quiet, begin=begin) == 0
     return disk.content()
 
 
 def fault_of(disk: Disk, data: bytes) -> tuple[int, int, str] | None:
     os.ftruncate(disk.open[-1], 0)
     os.pwrite(disk.open[-1], data, 0)
+    return fault_found(disk)
+
+
+def fault_found(disk: Disk) -> tuple[int, int, str] | None:
+    """In the newest file."""
     snapshot = Loaded(disk.open[-1])
     snapshot.load(None)
     fault: tuple[int, int, str] | None = snapshot.fault
@@ -329,15 +338,17 @@ def fault_of(disk: Disk, data: bytes) -> tuple[int, int, str] | None:
 
 @pytest.mark.parametrize("quiet", [True, False])
 def test_every_flipped_bit_is_noticed(disk: Disk, quiet: bool) -> None:
-    whole = small_snapshot(disk, quiet)
-    assert fault_of(disk, whole) is None
-    for place in range(len(whole) * 8):
-        data = bytearray(whole)
-        data[place // 8] ^= 1 << place % 8
-        fault = fault_of(disk, bytes(data))
-        assert fault is not None, f"bit {place % 8} of byte {place // 8}"
-        assert fault[0] == (UNKNOWN if 8 <= place // 8 < 12 else DAMAGED)
-        assert fault[1] <= place // 8 + 16
+    whole = small_snapshot(disk, quiet, keys=max(6, FLIP_BYTES // 48))
+    assert len(whole) >= FLIP_BYTES
+    for place, byte in enumerate(whole):
+        for bit in range(8):
+            os.pwrite(disk.open[-1], bytes([byte ^ 1 << bit]), place)
+            fault = fault_found(disk)
+            assert fault is not None, f"bit {bit} of byte {place}"
+            assert fault[0] == (UNKNOWN if 8 <= place < 12 else DAMAGED)
+            assert fault[1] <= place + 16
+        os.pwrite(disk.open[-1], bytes([byte]), place)
+    assert fault_found(disk) is None
 
 
 def test_every_truncation_and_addition_is_noticed(disk: Disk) -> None:
@@ -374,19 +385,10 @@ def test_blocks_that_are_missing_doubled_or_exchanged_are_noticed(disk: Disk) ->
 def test_a_block_of_another_snapshot_is_noticed(disk: Disk) -> None:
     first = small_snapshot(disk)
     start, end = blocks_of(first)[0]
-    other = small_snapshot_at(disk, 8)
+    other = small_snapshot(disk, begin=8)
     assert fault_of(disk, other) is None
     mixed = other[:start] + first[start:end] + other[end:]
     assert fault_of(disk, mixed) == (DAMAGED, start, "the checksum of a block's header is wrong")
-
-
-def small_snapshot_at(disk: Disk, begin: int) -> bytes:
-    """The same keys as `small_snapshot`'s, in a snapshot of another moment."""
-    source = Durable(2)
-    for number in range(6):
-        source.run("put", number % 2, b"k%d" % number, number, False, b"value %d" % number)
-    assert source.save(disk.new(), True, begin=begin) == 0
-    return disk.content()
 
 
 def test_a_snapshot_of_other_shards_is_refused(disk: Disk) -> None:
