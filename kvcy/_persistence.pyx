@@ -21,6 +21,7 @@ from kvcy.engine.log_writer cimport log_close, log_flush_run, log_prepare_run, l
 from kvcy.engine.snapshot cimport SNAPSHOT_BASED
 from kvcy.engine.whole cimport keyspace_dirty
 
+import errno
 import os
 
 from kvcy._loading import Loader, LoadReport
@@ -96,7 +97,8 @@ cdef class Persistence:
         with nogil:
             self.log = log_open(&options, &error)
         if self.log == NULL:
-            raise LogError(f"the log in {self.path} cannot be opened: {os.strerror(error)}")
+            wanted = f" (a segment takes {options.segment_bytes:,} bytes)" if error == errno.ENOSPC else ""
+            raise LogError(f"the log in {self.path} cannot be opened: {os.strerror(error)}{wanted}")
         for i in range(self.store.keyspace.shard_count):
             self.store.keyspace.shards[i].position = report.position
         self.store.keyspace.log = self.log

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from crash_calls import Calls
 from crash_script import Promise, recovered, run
 from kvcy_server import Client, Server
 from log_files import opened
-from test_persistence import bulk, counter, info, running
+from test_persistence import bulk, counter, info, running, start_fails
 
 from kvcy.engine.directory import Directory, Manifest
 from probes import log_probe
@@ -231,6 +230,12 @@ def test_a_disk_that_is_full(small_disk: Path) -> None:
         assert counter(client, "absent") == 0
 
 
+def test_a_disk_that_is_too_small_to_start(small_disk: Path) -> None:
+    error = start_fails(small_disk)
+    assert "cannot be opened: No space left on device (a segment takes 67,108,864 bytes)" in error
+    assert "Traceback" not in error
+
+
 class Full(Calls):
     """There is no room from one call that needs some on, for three of them."""
 
@@ -288,8 +293,6 @@ def min_segment(path: Path) -> int:
 
 def test_a_manifest_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "kvcy.manifest.new").mkdir()
-    command = [sys.executable, "-m", "kvcy", "--port", str(kvcy_server.free_port()), "--dir", str(tmp_path)]
-    ended = subprocess.run([*command, "--appendonly", "yes"], capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 1
-    assert "cannot be used: Is a directory" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    error = start_fails(tmp_path)
+    assert "cannot be used: Is a directory" in error
+    assert "Traceback" not in error

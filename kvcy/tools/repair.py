@@ -75,7 +75,7 @@ def repair(path: str, yes: bool, out: TextIO) -> bool:
 
 def conclusion(path: str, found: Examination, repaired: bool) -> str:
     if repaired:
-        return f"repaired: a server starts with {path}. The log holds {describe_records(found.log)}"
+        return f"repaired: a server starts with {path}. Records of the log: {describe_records(found.log)}"
     if found.found is Found.TORN:
         return "nothing to repair: the log ends in a torn tail, which the next start of a server cuts off"
     if found.faults:
@@ -100,7 +100,7 @@ def tell(path: str, found: Examination, plan: Plan, yes: bool, out: TextIO) -> N
     if any(name.startswith(snapshot_name(0)[:9]) for name in plan.moves):
         print("what only the snapshot had (changes by a server with --appendonly no) is not in the log", file=out)
     if plan.left is not None:
-        print(f"the log is left with {describe_records(plan.left)}", file=out)
+        print(f"records of the log that are left: {describe_records(plan.left)}", file=out)
     if not yes:
         print("nothing was changed. To do it: kvcy repair --yes " + path, file=out)
 
