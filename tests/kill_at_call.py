@@ -108,11 +108,17 @@ def torn_disk(path: Path, events: list[tuple[Any, ...]]) -> tuple[Disk, Promise]
     """The disk and what was promised when the last write of records was done by half."""
     names = {event[1]: event[2] for event in events if event[0] == "open"}
     last = len(events) - 1
-    while events[last][0] != "write" or events[last][2] < HEADER or not names[events[last][1]].startswith("log-"):
+    while (
+        events[last][0] != "write"
+        or events[last][2] < HEADER
+        or not any(events[last][3])
+        or not names[events[last][1]].startswith("log-")
+    ):
         last -= 1
     kind, handle, offset, data = events[last]
+    size = len(data.rstrip(b"\0"))  # there may be zeros behind the record
     disk, promise = Disk(path), Promise()
-    for event in [*events[:last], (kind, handle, offset, data[: len(data) // 2 & ~7])]:
+    for event in [*events[:last], (kind, handle, offset, data[: size // 2 & ~7])]:
         (promise if event[0] in NOTES else disk).play(event)
     return disk, promise
 
