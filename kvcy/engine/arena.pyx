@@ -14,7 +14,7 @@ An emptied page goes back to the pool. The exception: when no other page of its 
 PAGE_KEPT_BYTES of it were touched, it stays, so that setting and deleting a single key does not call the system each
 time.
 
-Limits: ARENA_PAGES_MAX pages (32 GiB) an arena; 1.6 % of a page at most is lost behind its last cell.
+Limits: ARENA_PAGES_MAX pages (32 GiB) an arena; 1 % of a page at most is lost behind its last cell.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -27,7 +27,6 @@ from kvcy.engine.quiet cimport Retired, quiet_retire_array
 cdef enum:
     DIRECTORY_PAGES_MIN = 4
     NO_GRANULE = 0xFFFF
-    PAGE_GRANULES = 8192
     TOUCH_BYTES = 4096           # what the system makes resident at a time
     PAGE_KEPT_BYTES = 4096
 
@@ -43,7 +42,7 @@ cdef inline uint64_t touched_bytes(const Page* page) noexcept nogil:
 
 cdef inline bint page_has_room(const Page* page) noexcept nogil:
     return (page.free_granule != NO_GRANULE
-            or page.fresh_granule + class_granules(page.size_class) <= PAGE_GRANULES)
+            or page.fresh_granule + class_granules(page.size_class) <= ARENA_PAGE_GRANULES)
 
 
 cdef inline bint page_is_sparse(const Page* page, uint32_t used_cells) noexcept nogil:
@@ -192,7 +191,7 @@ cdef inline uint32_t take_fresh(Arena* arena, PagePool* pool, uint32_t number, u
     cdef uint64_t touched = touched_bytes(page)
     page.fresh_granule += <uint16_t> (cells * class_granules(page.size_class))
     arena.page_bytes += touched_bytes(page) - touched
-    invariant(page.fresh_granule <= PAGE_GRANULES)
+    invariant(page.fresh_granule <= ARENA_PAGE_GRANULES)
     prefetch(page.base + (<size_t> page.fresh_granule << 3))     # will be written to next; where no page is, harmless
     count_taken(arena, pool, number, cells)
     return (number << 13) | granule
@@ -230,7 +229,7 @@ cdef uint32_t arena_alloc_run(Arena* arena, PagePool* pool, size_t size, uint32_
     cdef int size_class = arena_class_of(size)
     cdef uint32_t number = roomy_page(arena, pool, size_class)
     cdef uint32_t granules = class_granules(size_class)
-    cdef uint32_t end = PAGE_GRANULES
+    cdef uint32_t end = ARENA_PAGE_GRANULES
     cdef const Page* page
     cells[0] = 1
     if unlikely(number == 0):
