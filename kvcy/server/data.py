@@ -20,13 +20,18 @@ from kvcy.server.threads import run_thread
 
 SHARDS_A_PROCESSOR = 16  # locks enough that threads seldom meet, and their lines stay in the nearest cache
 SHARDS_MAX = 256
+# What a shard costs though it has few keys, 1.5 KiB and a page hardly used for each size, is to be little of its share.
+SHARD_BYTES_MIN = 1 << 20
 WATCH_EVERY_S = 0.1
 
 
-def shard_count() -> int:
-    """How many shards a new store gets here: a power of two."""
+def shard_count(maxmemory: int) -> int:
+    """How many shards a new store with this limit in bytes (0: none) gets here: a power of two."""
     wanted = min(SHARDS_A_PROCESSOR * (os.cpu_count() or 1), SHARDS_MAX)
-    return 1 << (wanted - 1).bit_length()
+    count = 1 << (wanted - 1).bit_length()
+    while maxmemory and count > 1 and maxmemory // count < SHARD_BYTES_MIN:
+        count //= 2
+    return count
 
 
 class Data:
@@ -49,7 +54,8 @@ class Data:
         self.saver = Saver(options, log)
         self.watch = LoadWatch(log)
         try:
-            self.store, self.persistence = claim_data(options.dir, shards=shard_count(), logged=options.appendonly)
+            shards = shard_count(options.maxmemory)
+            self.store, self.persistence = claim_data(options.dir, shards=shards, logged=options.appendonly)
         except (KvcyError, MemoryError) as error:
             raise StartError(str(error)) from error
 
