@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 
 USES_MAX = 3
+ENTRIES_MIN = 32  # fewer count as so many, where a time is measured in uses an entry
 
 
 class Lru:
@@ -100,11 +101,51 @@ class S3Fifo:
                 self.main[key] = uses - 1
 
 
-class TinyLfu:
-    """With exact counts instead of a sketch; they are halved after ten uses an entry, `entries_min` at least."""
+class Climb:
+    """The window's share of all entries, in 65,536ths, as hill climbing finds it."""
 
-    def __init__(self, entries_min: int = 1000) -> None:
-        self.entries_min = entries_min
+    FIRST, MIN, MAX = 6554, 655, 58982
+    STEP_FIRST = 4096
+
+    def __init__(self) -> None:
+        self.share = 0
+        self.step = self.STEP_FIRST
+        self.ratio: int | None = None
+        self.waiting = 0  # hits since a key last came
+        self.hits = 0
+        self.uses = 0
+
+    def came(self) -> None:
+        self.hits += self.waiting
+        self.uses += self.waiting + 1
+        self.waiting = 0
+
+    def window_max(self, entries: int) -> int:
+        """Takes the next step if it is time."""
+        if self.share == 0:
+            self.share = self.FIRST
+            self.hits = self.uses = 0
+        elif self.uses >= 10 * max(entries, ENTRIES_MIN):
+            self.climb(self.hits * 65536 // self.uses)
+            self.hits = self.uses = 0
+        return max(entries * self.share // 65536, 1)
+
+    def climb(self, ratio: int) -> None:
+        if self.ratio is not None:
+            gain = ratio - self.ratio
+            step = self.step if gain >= 0 else -self.step
+            self.share = min(max(self.share + step, self.MIN), self.MAX)
+            self.step = int(step * 98 / 100)
+            if abs(gain) >= 3277:
+                self.step = self.STEP_FIRST if step > 0 else -self.STEP_FIRST
+        self.ratio = ratio
+
+
+class TinyLfu:
+    """With exact counts instead of a sketch; they are halved after ten uses an entry."""
+
+    def __init__(self) -> None:
+        self.climb = Climb()
         self.window: OrderedDict[Hashable, int] = OrderedDict()  # oldest first: uses
         self.main = Sieve()
         self.door: set[Hashable] = set()
@@ -122,15 +163,17 @@ class TinyLfu:
         return self.counts.get(key, 0) + (key in self.door)
 
     def insert(self, key: Hashable) -> None:
-        if self.additions >= 10 * max(len(self.window) + len(self.main), self.entries_min):
+        if self.additions >= 10 * max(len(self.window) + len(self.main), ENTRIES_MIN):
             self.additions //= 2
             self.counts = {key: count // 2 for key, count in self.counts.items() if count > 1}
             self.door.clear()
         self.count(key)
+        self.climb.came()
         self.window[key] = 0
 
     def use(self, key: Hashable) -> None:
         self.count(key)
+        self.climb.waiting += 1
         if key in self.window:
             self.window[key] = min(self.window[key] + 1, USES_MAX)
         else:
@@ -143,9 +186,9 @@ class TinyLfu:
             self.main.remove(key)
 
     def evict(self) -> Hashable:
-        window_max = max((len(self.window) + len(self.main)) // 100, 1)
+        window_max = self.climb.window_max(len(self.window) + len(self.main))
         while len(self.window) > window_max + 1:
-            key, uses = self.window.popitem(last=False)  # they came while there was room
+            key, uses = self.window.popitem(last=False)  # they came while there was room, or it was larger
             self.main.ahead[key] = uses > 0
         if len(self.main) and len(self.window) <= window_max:
             return self.main.evict()

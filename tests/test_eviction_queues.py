@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterable
+
 import pytest
-from eviction_models import S3Fifo, Sieve, TinyLfu
+from eviction_models import Climb, S3Fifo, Sieve, TinyLfu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -169,3 +172,61 @@ def test_tinylfu_forgets() -> None:
             keys.put(b"new:%d" % number, b"value")
             assert keys.evict_to(limit) == "done"
     assert sum(keys.get(b"new:%d" % number) is not None for number in range(100)) > 50
+
+
+def hit_ratios(keys: Keys, model: TinyLfu, trace: Iterable[int], entries: int) -> tuple[float, float]:
+    """Of the engine and of the model as caches of so many entries, in the second half of the trace."""
+    requests = [b"%d" % number for number in trace]
+    there: set[bytes] = set()
+    hits = model_hits = 0
+    for at, name in enumerate(requests):
+        counts = at >= len(requests) // 2
+        if keys.get(name) is not None:
+            hits += counts
+        else:
+            if keys.count()[0] >= entries:
+                assert keys.evict() == "done"
+            keys.put(name, b"value")
+        if name in there:
+            model_hits += counts
+            model.use(name)
+            continue
+        if len(there) >= entries:
+            there.remove(model.evict())
+        model.insert(name)
+        there.add(name)
+    return hits / (len(requests) / 2), model_hits / (len(requests) / 2)
+
+
+def loop() -> Iterable[int]:
+    return (number % 130 for number in range(60_000))
+
+
+def news() -> Iterable[int]:
+    """What is new is asked for again, some times, and then no more."""
+    source = random.Random(4)
+    return (number // 4 + source.randrange(70) for number in range(60_000))
+
+
+@pytest.mark.parametrize("shards", [1, 8])
+def test_tinylfu_gives_its_window_up_in_a_loop(shards: int) -> None:
+    keys = keys_under("allkeys-tinylfu", shards)
+    ratio, model_ratio = hit_ratios(keys, TinyLfu(), loop(), 100)
+    assert keys.window_share() < Climb.FIRST
+    assert min(ratio, model_ratio) > 0.65  # 100 of 130 would be the best
+
+
+@pytest.mark.parametrize("shards", [1, 8])
+def test_tinylfu_widens_its_window_for_news(shards: int) -> None:
+    keys = keys_under("allkeys-tinylfu", shards)
+    ratio, model_ratio = hit_ratios(keys, TinyLfu(), news(), 60)
+    assert keys.window_share() > 3 * Climb.FIRST
+    assert abs(ratio - model_ratio) < 0.05
+
+
+def test_tinylfu_begins_with_a_tenth() -> None:
+    keys = keys_under("allkeys-tinylfu")
+    keys.put(b"a", b"value")
+    assert keys.window_share() == 0
+    keys.evict()
+    assert keys.window_share() == Climb.FIRST

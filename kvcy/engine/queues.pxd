@@ -10,7 +10,7 @@ A shard's History is what a policy remembers of keys, those that have gone inclu
 Places go round after 2^28 insertions: then an entry that has not been moved for so long may pass for a newer one among
 those of other shards.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.entry cimport Entry
@@ -30,11 +30,21 @@ cdef struct History:             # of a shard, under its lock
     uint64_t* words              # NULL: nothing is remembered
     uint64_t count               # of words, a power of two
     uint64_t additions           # atomic, as far as the policy says so
+    uint64_t hits                # atomic: uses of keys that were there, not yet in Climb (tinylfu)
+
+cdef struct Climb:               # how tinylfu finds the size of its window; atomic, but for what is under the lock
+    uint64_t uses                # of keys, there or not, since the last step
+    uint64_t hits                # of them, of keys that were there
+    uint32_t share               # of all entries, that the window may have, in 65,536ths; 0: it has not begun
+    uint32_t lock                # leaf spin lock
+    int32_t step                 # how share changes next
+    uint32_t ratio               # of hits to uses before the last step, in 65,536ths
 
 cdef struct Queues:
     uint32_t turn                # atomic: which of two queues is swept (sieve)
     uint32_t shard_count
     uint64_t departed            # atomic: keys noted in histories so far
+    Climb climb
     History histories[1024]      # SHARDS_MAX; [shard_count]
 
 # Makes keyspace.eviction.queues if it is not there; false: no memory. REQUIRES: no lock held; one thread at a time.

@@ -19,6 +19,7 @@ cdef void history_free(History* history) noexcept nogil:
     history.words = NULL
     history.count = 0
     history.additions = 0
+    history.hits = 0
 
 
 cdef bint history_make(History* history, const AccessKind* kind, uint64_t count) noexcept nogil:
@@ -26,6 +27,7 @@ cdef bint history_make(History* history, const AccessKind* kind, uint64_t count)
     history.kind = kind
     history.count = count
     history.additions = 0
+    history.hits = 0
     return history.words != NULL
 
 

@@ -7,25 +7,34 @@
 Readers count under shared locks, so all is atomic, but two at once may count as one. What is made, halved and freed
 is under the exclusive lock, when a key comes.
 """
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 
-from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64
+from kvcy.engine.platform cimport (
+    add_relaxed_u64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64, unlikely)
 from kvcy.engine.queues cimport (
-    History, access_used, history_free, history_make, queue_access, queue_count, queue_hash, queue_move,
+    Climb, History, access_used, history_free, history_make, queue_access, queue_count, queue_hash, queue_move,
     queue_oldest, queue_uses, queues_of)
+from kvcy.engine.rwlock cimport spin_lock, spin_unlock
 from kvcy.engine.shards cimport databases_total
 from kvcy.engine.tails cimport Order, Tail, tails_done, tails_evict
 
 cdef enum:
     WINDOW = 0
     MAIN = 1                     # and the next: the two that are swept in turn
-    WINDOW_SHARE = 100           # one in so many entries
     USES_TO_STAY = 2
     SAMPLE = 10                  # uses an entry between two halvings
     SAMPLE_ENTRIES_MIN = 32
     WORDS_MIN = 16               # of counters
     ROWS = 4
     COUNTER_MAX = 15
+    WHOLE = 65536                # of shares and ratios
+    SHARE_FIRST = 6554           # of all entries, in the window: a tenth
+    SHARE_MIN = 655
+    SHARE_MAX = 58982
+    STEP_FIRST = 4096
+    STEP_KEPT_PERCENT = 98
+    RESTART = 3277               # a change of the ratio of hits after which steps are large again
+    RATIO_NONE = 65537
     RIVAL_NONE = -1              # in place of a frequency: it stays, or it goes, whatever its own is
     RIVAL_ANY = 255
 
@@ -121,6 +130,7 @@ cdef bint sketch_fits(History* sketch, uint64_t entries) noexcept nogil:
         for i in range(count):
             grown.words[i] = sketch.words[i & (sketch.count // 2 - 1)]
         grown.additions = sketch.additions
+        grown.hits = sketch.hits
     history_free(sketch)
     sketch[0] = grown
     return True
@@ -128,6 +138,51 @@ cdef bint sketch_fits(History* sketch, uint64_t entries) noexcept nogil:
 
 cdef int frequency(Keyspace* keyspace, const Tail* tail) noexcept nogil:
     return <int> sketch_estimate(&queues_of(keyspace).histories[tail.shard], queue_hash(keyspace, tail))
+
+
+# --- the size of the window
+
+cdef inline void climb_tell(Climb* climb, History* sketch) noexcept nogil:
+    """A key has come: what the shard has counted since the last one. REQUIRES: the shard locked exclusively."""
+    add_relaxed_u64(&climb.uses, sketch.hits + 1)
+    add_relaxed_u64(&climb.hits, sketch.hits)
+    sketch.hits = 0
+
+
+cdef void climb_step(Climb* climb, uint32_t ratio) noexcept nogil:
+    """REQUIRES: the lock."""
+    cdef int32_t gain = <int32_t> ratio - <int32_t> climb.ratio
+    cdef int32_t step = climb.step if gain >= 0 else -climb.step
+    if climb.ratio != RATIO_NONE:
+        store_relaxed_u32(&climb.share, <uint32_t> min(
+            max(<int32_t> climb.share + step, <int32_t> SHARE_MIN), <int32_t> SHARE_MAX))
+        climb.step = step * STEP_KEPT_PERCENT // 100
+        if gain >= RESTART or gain <= -RESTART:
+            climb.step = STEP_FIRST if step > 0 else -STEP_FIRST
+    climb.ratio = ratio
+
+
+cdef uint64_t window_max(Keyspace* keyspace, uint64_t entries) noexcept nogil:
+    """How many entries the window may have; takes the next step if it is time."""
+    cdef Climb* climb = &queues_of(keyspace).climb
+    cdef uint64_t period = SAMPLE * max(entries, <uint64_t> SAMPLE_ENTRIES_MIN)
+    cdef uint64_t hits, uses
+    if unlikely(load_relaxed_u32(&climb.share) == 0 or load_relaxed_u64(&climb.uses) >= period):
+        spin_lock(&climb.lock)
+        hits = load_relaxed_u64(&climb.hits)
+        uses = load_relaxed_u64(&climb.uses)
+        if load_relaxed_u32(&climb.share) == 0:      # what was used while there was room says nothing
+            climb.step = STEP_FIRST
+            climb.ratio = RATIO_NONE
+            store_relaxed_u32(&climb.share, SHARE_FIRST)
+        elif uses >= period:
+            climb_step(climb, <uint32_t> min(hits * WHOLE // uses, <uint64_t> WHOLE))
+        else:
+            hits = uses = 0                          # another thread was here first
+        add_relaxed_u64(&climb.hits, 0 - hits)
+        add_relaxed_u64(&climb.uses, 0 - uses)
+        spin_unlock(&climb.lock)
+    return max(entries * load_relaxed_u32(&climb.share) // WHOLE, <uint64_t> 1)
 
 
 # --- the queues
@@ -139,12 +194,14 @@ cdef uint32_t note(const void* context, uint64_t hash, const uint32_t* access, i
     if access != NULL:
         if sketch.words != NULL and sketch.kind == &tinylfu_kind:
             sketch_add(sketch, hash)
+            store_relaxed_u64(&sketch.hits, load_relaxed_u64(&sketch.hits) + 1)
         return access_used(load_relaxed_u32(access))
     entries = databases_total(&keyspace.shards[hash >> 32].counts[0])
     if sketch_fits(sketch, entries):
         if sketch.additions >= SAMPLE * max(entries, <uint64_t> SAMPLE_ENTRIES_MIN):
             sketch_halve(sketch)
         sketch_add(sketch, hash)
+        climb_tell(&queues_of(keyspace).climb, sketch)
     return queue_access(keyspace, WINDOW)
 
 
@@ -220,11 +277,11 @@ cdef bint contest(Keyspace* keyspace, const Policy* policy, int64_t now_ms) noex
 cdef bint tinylfu_step(Keyspace* keyspace, const Policy* policy, int64_t now_ms) noexcept nogil:
     cdef uint64_t window = queue_count(keyspace, WINDOW)
     cdef uint64_t main = queue_count(keyspace, MAIN) + queue_count(keyspace, MAIN + 1)
-    cdef uint64_t window_max = max((window + main) // WINDOW_SHARE, <uint64_t> 1)
+    cdef uint64_t most = window_max(keyspace, window + main)
     cdef bint stays
-    if window > window_max + 1:          # they came while there was room
+    if window > most + 1:                # they came while there was room, or the window was larger
         return leave_window(keyspace, policy, now_ms, RIVAL_NONE, &stays)
-    if window > window_max or main == 0:
+    if window > most or main == 0:
         return contest(keyspace, policy, now_ms)
     return evict_from_main(keyspace, policy, now_ms)
 

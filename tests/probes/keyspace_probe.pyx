@@ -17,6 +17,7 @@ from kvcy.engine.keyspace cimport (
     keyspace_peek, keyspace_put, keyspace_settle, keyspace_splice)
 from kvcy.engine.ordered cimport EDGE_HIGHEST, EDGE_LOWEST
 from kvcy.engine.ranging cimport KeyRange, range_ready_all, range_walk
+from kvcy.engine.queues cimport queues_of
 from kvcy.engine.rename cimport keyspace_copy, keyspace_rename
 from kvcy.engine.shards cimport (
     Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_memory_bytes, keyspace_new, keyspace_prefetch_entry,
@@ -215,6 +216,10 @@ cdef class Keys:
 
     def evicted(self):
         return self.keyspace.evicted_keys
+
+    def window_share(self):
+        """Of tinylfu's window, in 65,536ths; 0: nothing has been evicted yet."""
+        return queues_of(self.keyspace).climb.share
 
     def frequency(self, bytes name, database=0):
         cdef Access access = self.access(database, False)
