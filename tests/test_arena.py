@@ -24,7 +24,7 @@ def test_classes() -> None:
     assert CLASS_BYTES[-1] == BYTES_MAX
     assert all(size % 8 == 0 for size in CLASS_BYTES)
     assert sorted(set(CLASS_BYTES)) == CLASS_BYTES
-    assert [PAGE // size for size in CLASS_BYTES if size > 1024] == list(range(63, 30, -1))
+    assert [PAGE // size for size in CLASS_BYTES if size > 1024] == list(range(63, 30, -2))
     assert all(PAGE % size <= 0.01 * PAGE for size in CLASS_BYTES)
 
 
@@ -34,7 +34,7 @@ def test_every_size_gets_the_smallest_cell_that_holds_it() -> None:
         handle = arena.alloc(size)
         room = arena.room(handle)
         assert room == min(cell for cell in CLASS_BYTES if cell >= size)
-        assert room - size < 8 or (room - size) <= (0.125 if size <= 1024 else 0.032) * room
+        assert room - size < 8 or (room - size) <= (0.125 if size <= 1024 else 0.061) * room
         arena.free(handle)
 
 
@@ -78,7 +78,7 @@ def test_cells_do_not_overlap(seed: int, sizes: list[int]) -> None:
     assert arena.pages <= len(sizes)
 
 
-@pytest.mark.parametrize("size", [8, 64, 80, 144, 1056, 2112])
+@pytest.mark.parametrize("size", [8, 64, 80, 144, 1040, 2112])
 def test_memory_is_taken_as_it_is_touched(size: int) -> None:
     arena = ArenaProbe()
     cells = 3 * (PAGE // size)
@@ -254,7 +254,7 @@ def test_evacuation_can_be_given_up() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 1 << 30), size=st.sampled_from([8, 72, 160, 1056]))
+@given(seed=st.integers(0, 1 << 30), size=st.sampled_from([8, 72, 160, 1040]))
 def test_compacting_until_nothing_is_sparse(seed: int, size: int) -> None:
     """What partition_compact does: afterwards at most one page more than needed at half use is left."""
     source = random.Random(seed)

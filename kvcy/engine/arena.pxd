@@ -4,7 +4,7 @@
 A handle is (page number << 13) | granule: a granule is 8 bytes, a page 8,192 of them; page numbers start at 1,
 so that handle 0 names nothing. Every page serves one size class: exact multiples of 8 up to 128 bytes; eight steps a
 doubling up to 1,024 (at most 12.5 % wasted); above, where a cell too large costs most and few fit a page anyway, the
-63rd part of a page, the 62nd and so on (at most 3.2 %) up to ARENA_BYTES_MAX. A page knows its class, its free list and
+63rd part of a page, the 61st and so on (at most 6 %) up to ARENA_BYTES_MAX. A page knows its class, its free list and
 its count of used cells; an emptied page goes back to the pool. A zeroed Arena is an empty one. REQUIRES for all calls
 but arena_at and arena_hint: the shard's lock, exclusively.
 """
@@ -14,10 +14,10 @@ from kvcy.engine.platform cimport invariant
 
 cdef enum:
     ARENA_BYTES_MAX = 2112     # the largest cell
-    ARENA_CLASSES = 73         # classes there are (Arena.roomy has a place more)
+    ARENA_CLASSES = 57         # classes there are (Arena.roomy has a place more)
     ARENA_PARTS_ABOVE_BYTES = 1024     # a larger cell is a part of a page
-    ARENA_PARTS_FROM = 40      # from this class on a cell is a part of a page,
-    ARENA_PARTS = 63           # in the first of them the 63rd
+    ARENA_PARTS_FROM = 40      # from this class on a cell is a part of a page:
+    ARENA_PARTS = 63           # in the first the 63rd, in the others always two less
     ARENA_PAGE_GRANULES = 8192
     ARENA_PAGES_MAX = 524287   # page numbers that fit a handle
     ARENA_CELLS_MAX = 8192     # cells of a page, at most
@@ -42,7 +42,7 @@ cdef struct Arena:
     uint32_t page_count        # entries in use in `pages`
     uint32_t page_capacity
     uint32_t free_page         # head of free page numbers, linked by Page.next
-    uint32_t roomy[74]         # per class: first of the ring of pages with room, 0 none; its `previous` is the last
+    uint32_t roomy[58]         # per class: first of the ring of pages with room, 0 none; its `previous` is the last
     uint64_t used_bytes        # cells in use, by class size
     uint64_t page_bytes        # memory taken: touched bytes of pages and the directory
 
@@ -85,20 +85,23 @@ cdef bint arena_has_page(const Arena* arena, uint32_t page) noexcept nogil
 
 cdef inline size_t arena_class_bytes(int size_class) noexcept nogil:
     """Bytes of a cell of the class."""
+    cdef uint32_t parts
     if size_class < 16:
         return <size_t> (size_class + 1) << 3
     if size_class < ARENA_PARTS_FROM:
         return <size_t> (9 + (size_class & 7)) << (4 + ((size_class - 16) >> 3))
-    return <size_t> (<uint32_t> ARENA_PAGE_GRANULES // <uint32_t> (ARENA_PARTS + ARENA_PARTS_FROM - size_class)) << 3
+    parts = ARENA_PARTS - 2 * (<uint32_t> size_class - ARENA_PARTS_FROM)
+    return <size_t> (<uint32_t> ARENA_PAGE_GRANULES // parts) << 3
 
 
 cdef inline int arena_class_of(size_t size) noexcept nogil:
     """The smallest class whose cells hold `size` bytes."""
-    cdef uint32_t log2
+    cdef uint32_t log2, parts
     if size <= 128:
         return <int> ((size + 7) >> 3) - 1
     if size > ARENA_PARTS_ABOVE_BYTES:
-        return ARENA_PARTS_FROM + ARENA_PARTS - <int> (<uint32_t> ARENA_PAGE_GRANULES // <uint32_t> ((size + 7) >> 3))
+        parts = <uint32_t> ARENA_PAGE_GRANULES // <uint32_t> ((size + 7) >> 3)
+        return ARENA_PARTS_FROM + <int> ((ARENA_PARTS + 1 - parts) >> 1)
     log2 = size_log2(size - 1)
     return <int> (16 + (log2 - 7) * 8 + (((size - 1) >> (log2 - 3)) & 7))
 

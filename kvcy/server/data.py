@@ -21,7 +21,7 @@ from kvcy.server.threads import run_thread
 SHARDS_A_PROCESSOR = 16  # locks enough that threads seldom meet, and their lines stay in the nearest cache
 SHARDS_MAX = 256
 # What a shard costs though it has few keys, 1.5 KiB and a page hardly used for each size, is to be little of its share.
-SHARD_BYTES_MIN = 1 << 20
+SHARD_BYTES_MIN = 4 << 20
 WATCH_EVERY_S = 0.1
 
 
