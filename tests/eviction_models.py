@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 
 USES_MAX = 3
-ENTRIES_MIN = 32  # fewer count as so many, where a time is measured in uses an entry
+ENTRIES_MIN = 1024  # fewer count as so many, where a time is measured in uses an entry
 
 
 class Lru:

@@ -167,7 +167,7 @@ def test_tinylfu_forgets() -> None:
         for _ in range(15):
             keys.get(b"%d" % number)
     limit = keys.used()
-    for _ in range(20):
+    for _ in range(150):  # all in all, ten uses an entry of 1,024
         for number in range(100):
             keys.put(b"new:%d" % number, b"value")
             assert keys.evict_to(limit) == "done"
@@ -199,13 +199,13 @@ def hit_ratios(keys: Keys, model: TinyLfu, trace: Iterable[int], entries: int) -
 
 
 def loop() -> Iterable[int]:
-    return (number % 130 for number in range(60_000))
+    return (number % 130 for number in range(150_000))
 
 
 def news() -> Iterable[int]:
     """What is new is asked for again, some times, and then no more."""
     source = random.Random(4)
-    return (number // 4 + source.randrange(70) for number in range(60_000))
+    return (number // 4 + source.randrange(70) for number in range(150_000))
 
 
 @pytest.mark.parametrize("shards", [1, 8])

@@ -23,7 +23,7 @@ cdef enum:
     MAIN = 1                     # and the next: the two that are swept in turn
     USES_TO_STAY = 2
     SAMPLE = 10                  # uses an entry between two halvings
-    SAMPLE_ENTRIES_MIN = 32
+    SAMPLE_ENTRIES_MIN = 1024    # of the store: fewer count as so many
     WORDS_MIN = 16               # of counters
     ROWS = 4
     COUNTER_MAX = 15
@@ -190,6 +190,7 @@ cdef uint64_t window_max(Keyspace* keyspace, uint64_t entries) noexcept nogil:
 cdef uint32_t note(const void* context, uint64_t hash, const uint32_t* access, int64_t now_ms) noexcept nogil:
     cdef Keyspace* keyspace = <Keyspace*> context
     cdef History* sketch = &queues_of(keyspace).histories[hash >> 32]
+    cdef uint64_t least = <uint64_t> SAMPLE_ENTRIES_MIN >> keyspace.shard_bits
     cdef uint64_t entries
     if access != NULL:
         if sketch.words != NULL and sketch.kind == &tinylfu_kind:
@@ -197,8 +198,8 @@ cdef uint32_t note(const void* context, uint64_t hash, const uint32_t* access, i
             store_relaxed_u64(&sketch.hits, load_relaxed_u64(&sketch.hits) + 1)
         return access_used(load_relaxed_u32(access))
     entries = databases_total(&keyspace.shards[hash >> 32].counts[0])
-    if sketch_fits(sketch, entries):
-        if sketch.additions >= SAMPLE * max(entries, <uint64_t> SAMPLE_ENTRIES_MIN):
+    if sketch_fits(sketch, max(entries, least // 2)):        # 8 KiB of the whole store
+        if sketch.additions >= SAMPLE * max(entries, least):
             sketch_halve(sketch)
         sketch_add(sketch, hash)
         climb_tell(&queues_of(keyspace).climb, sketch)
