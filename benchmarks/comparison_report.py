@@ -140,13 +140,27 @@ def chart(results: dict[str, Any]) -> str:
         ("Resident bytes an idle connection (less is better)", idle, thousands),
     ):
         y = panel(parts, y, title, group, form)
+    return document([*legend(names, results["versions"]), *parts], WIDTH, y, "kvcy beside other servers")
+
+
+def document(parts: Sequence[str], width: int, height: int, label: str) -> str:
+    """An SVG file with a white ground."""
     head = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" viewBox="0 0 {WIDTH} {y}" '
-        'font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="kvcy beside other servers">',
-        f'<rect width="{WIDTH}" height="{y}" fill="#ffffff"/>',
-        *legend(names, results["versions"]),
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="{escape(label)}">',
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
     ]
     return "\n".join([*head, *parts, "</svg>"]) + "\n"
+
+
+def text(
+    x: float, y: float, content: str, *, anchor: str = "", weight: int = 0, size: int = 0, colour: str = "#24292f"
+) -> str:
+    """A line of text; what is left out is as the document has it."""
+    more = f' text-anchor="{anchor}"' if anchor else ""
+    more += f' font-weight="{weight}"' if weight else ""
+    more += f' font-size="{size}"' if size else ""
+    return f'<text x="{x:g}" y="{y:g}"{more} fill="{colour}">{escape(content)}</text>'
 
 
 def legend(names: Sequence[str], versions: dict[str, str]) -> list[str]:
@@ -155,24 +169,22 @@ def legend(names: Sequence[str], versions: dict[str, str]) -> list[str]:
     for place, name in enumerate(names):
         x = LEFT + place * 170
         parts.append(f'<rect x="{x}" y="14" width="12" height="12" fill="{COLOURS[name]}"/>')
-        parts.append(f'<text x="{x + 18}" y="24" fill="#24292f">{escape(name)} {escape(versions[name])}</text>')
+        parts.append(text(x + 18, 24, f"{name} {versions[name]}"))
     return parts
 
 
 def panel(parts: list[str], y: int, title: str, rows: Sequence[Row], form: Callable[[float], str]) -> int:
     """Appends a panel of horizontal bars that starts at `y`; where the next one starts."""
     longest = max(max(values.values()) for _, values in rows) or 1
-    parts.append(f'<text x="{LEFT}" y="{y + 20}" font-weight="600" fill="#24292f">{escape(title)}</text>')
+    parts.append(text(LEFT, y + 20, title, weight=600))
     y += HEAD
     for label, values in rows:
         middle = y + len(values) * BAR / 2 + 4
-        parts.append(f'<text x="{LEFT - 8}" y="{middle:g}" text-anchor="end" fill="#57606a">{escape(label)}</text>')
+        parts.append(text(LEFT - 8, middle, label, anchor="end", colour="#57606a"))
         for name, value in values.items():
             width = (WIDTH - LEFT - RIGHT) * value / longest
             parts.append(f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="{BAR - 1}" fill="{COLOURS[name]}"/>')
-            parts.append(
-                f'<text x="{LEFT + width + 5:.1f}" y="{y + 10}" font-size="11" fill="#24292f">{form(value)}</text>'
-            )
+            parts.append(text(round(LEFT + width + 5, 1), y + 10, form(value), size=11))
             y += BAR
         y += GAP
     return y + GAP

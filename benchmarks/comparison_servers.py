@@ -142,7 +142,7 @@ def free_port() -> int:
 
 
 def command(name: str, port: int, directory: str, *options: str) -> list[str]:
-    """The command line that starts a server; memcached has no options here."""
+    """The command line that starts a server; `options` are kvcy's or redis's."""
     if name != "memcached":
         program = [sys.executable, "-m", "kvcy"] if name == "kvcy" else ["redis-server"]
         return [*program, "--port", str(port), "--dir", directory, *options]
@@ -183,23 +183,24 @@ def started(name: str, cpu: int | None, directory: str, *options: str) -> Iterat
 
 @contextlib.contextmanager
 def running(name: str, cpu: int | None, *options: str) -> Iterator[Server]:
-    """A fresh server that accepts connections; `options` are kvcy's."""
+    """A fresh server that accepts connections; `options` are kvcy's or redis's."""
     with tempfile.TemporaryDirectory(prefix="kvcy-compare-") as directory:
-        given = [*IN_MEMORY, *options] if name == "kvcy" else IN_MEMORY
+        given = [*IN_MEMORY, *options]
         with started(name, cpu, directory, *given) as server:
             await_connections(name, server, Path(directory, "log"))
             yield server
 
 
 def await_connections(name: str, server: Server, log: Path) -> None:
-    """Returns when the server accepts connections."""
+    """Returns when the server accepts connections, and serves them."""
     end = time.monotonic() + START_TIMEOUT_S
     while server.process.poll() is None and time.monotonic() < end:
         try:
-            server.connect().close()
-            return
+            if not server.ask(server.ping).startswith(b"-LOADING"):
+                return
         except OSError:
-            time.sleep(0.05)
+            pass
+        time.sleep(0.05)
     status = server.process.poll()
     why = f"in {START_TIMEOUT_S} s" if status is None else f"and ended with {status}"
     raise RuntimeError(f"{name} did not start {why}:\n{log.read_text(errors='replace')}")
