@@ -51,6 +51,16 @@ settings.register_profile(
 settings.load_profile("kvcy")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lets KVCY_EXAMPLES_MAX bound what tests ask for themselves, where each example takes very long (valgrind)."""
+    bound = int(os.environ.get("KVCY_EXAMPLES_MAX", "0"))
+    for item in items:
+        test = getattr(item, "obj", None)
+        asked = getattr(test, "_hypothesis_internal_use_settings", None)  # there is no public way
+        if bound and asked is not None:
+            test._hypothesis_internal_use_settings = settings(asked, max_examples=min(bound, asked.max_examples))
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Build the probes before the test modules that import them are collected."""
     from probes.build import ProbeError, build

@@ -20,7 +20,8 @@ cdef void append(const Change* change, const char* head, const char* head_end, c
     pieces[1].size = change.key_size
     pieces[2].data = value
     pieces[2].size = value_size
-    change.keyspace.shards[change.shard].position = log_append(change.keyspace.log, pieces, PIECES_MAX, change.now_ms)
+    change.keyspace.shards[change.shard].position = log_append(change.keyspace.log, pieces,
+                                                               PIECES_MAX - (value_size == 0), change.now_ms)
 
 
 cdef uint64_t append_all(Keyspace* keyspace, OpBuffer* operations, int64_t now_ms) noexcept nogil:
