@@ -145,7 +145,7 @@ cdef inline void changed(Access* access, int database, const Key* key) noexcept 
     invariant(access.exclusive)
     store_relaxed_u64(&shard.dirty, shard.dirty + 1)
     if unlikely(shard.watched != NULL):
-        watchlist_touch(shard.watched, database, key.data, key.size)
+        watchlist_touch(shard.watched, database, key.bits, key.data, key.size)
 
 
 cdef inline Change change_of(const Access* access, int database, const Key* key) noexcept nogil:

@@ -18,7 +18,7 @@ from kvcy.engine.platform cimport load_relaxed_u64, prefetch
 from kvcy.engine.rwlock cimport (
     RWLock, rwlock_read, rwlock_read_done, rwlock_try_read, rwlock_try_write, rwlock_write, rwlock_write_done)
 from kvcy.engine.table cimport table_hint, table_hint_handle
-from kvcy.engine.watchlist cimport Watched
+from kvcy.engine.watchlist cimport WatchTable
 
 cdef extern from *:
     """
@@ -37,7 +37,7 @@ cdef struct Shard:                       # what a read of database 0 needs comes
     RWLock lock
     uint32_t touch_count                 # atomic: claimed places in `touches`; may pass TOUCHES_MAX
     uint64_t position                    # in the log, behind the shard's last logged change; under the lock
-    Watched* watched                     # keys some client watches, under `lock`
+    WatchTable* watched                  # keys some client watches, under `lock`
     uint64_t dirty                       # changes so far; written under the lock, read without
     Partition* partitions[16]            # by database; NULL until first used (read without the lock by prefetching)
     uint64_t touches[14]                 # (database << 32 | handle) of reads that are not yet in the LRU list

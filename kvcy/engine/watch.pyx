@@ -12,21 +12,22 @@ from kvcy.engine.watchlist cimport Watch, watchlist_add, watchlist_remove
 cdef bint watch_add(Access* access, Watcher* watcher, const Key* key) noexcept nogil:
     cdef Shard* shard = &access.keyspace.shards[key.shard]
     keyspace_peek(access, key)      # removes an expired entry, so that its end is not taken for a change
-    return watchlist_add(&shard.watched, watcher, key.shard, access.database, key.data, key.size)
+    return watchlist_add(&shard.watched, watcher, key.shard, access.database, key.bits, key.data, key.size)
+
+
+cdef bint watch_clear_some(Keyspace* keyspace, Watcher* watcher, uint32_t most) noexcept nogil:
+    cdef uint32_t shard
+    while watcher.watches != NULL and most:
+        shard = watcher.watches.shard
+        shard_lock(keyspace, shard, True)
+        watchlist_remove(&keyspace.shards[shard].watched, watcher.watches)
+        shard_unlock(keyspace, shard, True)
+        most -= 1
+    return watcher.watches == NULL
 
 
 cdef void watch_clear(Keyspace* keyspace, Watcher* watcher) noexcept nogil:
-    cdef Watch* watch = watcher.watches
-    cdef Watch* next
-    cdef uint32_t shard
-    while watch != NULL:
-        next = watch.next_of_watcher
-        shard = watch.shard
-        shard_lock(keyspace, shard, True)
-        watchlist_remove(&keyspace.shards[shard].watched, watch)
-        shard_unlock(keyspace, shard, True)
-        watch = next
-    watcher.watches = NULL
+    watch_clear_some(keyspace, watcher, watcher.count)
     store_relaxed_u32(&watcher.dirty, 0)
 
 

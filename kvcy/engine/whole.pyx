@@ -11,7 +11,7 @@ from kvcy.engine.quiet cimport quiet_reclaim, quiet_retire_noted
 from kvcy.engine.ranging cimport INDEX_PARTIAL, INDEX_SLOTS, index_slice
 from kvcy.engine.shards cimport DATABASES_MAX, Key, Shard, keyspace_key, shard_lock, shard_unlock, store_partition
 from kvcy.engine.table cimport Slot, table_from, table_migrate, table_next, table_pick
-from kvcy.engine.watchlist cimport Watched, watchlist_touch
+from kvcy.engine.watchlist cimport WatchTable, Watched, watched_touch
 
 cdef enum:
     RANDOM_DRAWS = 128    # of places, before the nearest entry is taken: one in e^16 draws at an eighth full
@@ -25,7 +25,8 @@ cdef void database_flush(Access* access, Shard* shard, uint32_t index, int datab
     cdef Partition* partition = shard.partitions[database]
     if partition == NULL:
         return
-    watched_touch_present(access, shard, index, database, database)
+    if shard.watched != NULL:
+        watched_touch_present(access, shard, index, database, database)
     store_relaxed_u64(&shard.dirty, shard.dirty + shard.counts[database])
     store_partition(&shard.partitions[database], NULL)
     partition_disown(partition)
@@ -37,20 +38,24 @@ cdef void database_flush(Access* access, Shard* shard, uint32_t index, int datab
 cdef void watched_touch_present(Access* access, Shard* shard, uint32_t index, int database,
                                 int other) noexcept nogil:
     """Touches the keys watched in `database` that exist in it or in `other`, whose content is to take its place."""
-    cdef Watched* watched = shard.watched
+    cdef const WatchTable* table = shard.watched
+    cdef const Watched* watched
     cdef Key key
     cdef int before = access.database
     cdef bint present
-    while watched != NULL:
-        if watched.database == database:
-            key = keyspace_key(access.keyspace, watched.key, watched.size)
-            invariant(key.shard == index)
-            access.database = database
-            present = keyspace_peek(access, &key) != NULL
-            access.database = other
-            if present or keyspace_peek(access, &key) != NULL:
-                watchlist_touch(shard.watched, database, watched.key, watched.size)
-        watched = watched.next
+    cdef uint32_t bucket
+    for bucket in range(table.mask + 1):
+        watched = table.buckets[bucket]
+        while watched != NULL:
+            if watched.database == database:
+                key = keyspace_key(access.keyspace, watched.key, watched.size)
+                invariant(key.shard == index)
+                access.database = database
+                present = keyspace_peek(access, &key) != NULL
+                access.database = other
+                if present or keyspace_peek(access, &key) != NULL:
+                    watched_touch(watched)
+            watched = watched.next
     access.database = before
 
 
