@@ -49,6 +49,13 @@ class Running:
                 assert len(requests) == 1
                 return requests[0]
 
+    def help(self) -> None:
+        """Runs the long command that waits for another thread."""
+        request = self.request()
+        assert request.is_long
+        request.run()
+        request.done()
+
     def end(self, *, now: bool = False) -> None:
         self.reactor.stop(now)
         self.thread.join(TIMEOUT_S)

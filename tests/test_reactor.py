@@ -49,6 +49,7 @@ def test_long_commands_come_in_pieces(running: Running, cut: int) -> None:
         client.socket.sendall(command[:cut])
         assert other.run("PING") == b"+PONG\r\n"
         client.socket.sendall(command[cut:] + b"PING\r\n")
+        running.help()
         assert client.read() == b"+OK\r\n"
         assert client.read() == b"+PONG\r\n"
         assert len(running.store) == 50_000

@@ -18,8 +18,8 @@ from kvcy.engine.keyspace cimport Access
 from kvcy.engine.shards cimport Key, Keyspace, ShardSet
 from kvcy.protocol.writer cimport Writer
 
-# Whether a long command that has done so many steps in this slice is to give way: the turn has become SLICE_US old. Not
-# before its first step, and never while EXEC holds the locks.
+# Whether a long command that has done so many steps in this slice is to give way: the turn has become SLICE_US old, but
+# not before its first step; or another long command may hold locks (yielding.pxd). Never while EXEC holds the locks.
 cdef bint call_slice_over(const Call* call, int steps) noexcept nogil
 cdef void call_continue(Call* call, Step step, Discard discard, void* state) noexcept nogil    # see types.pxd
 

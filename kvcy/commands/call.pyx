@@ -10,6 +10,7 @@ from libc.string cimport memcpy, strlen
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy.commands.cycles cimport cycles
 from kvcy.commands.types cimport SESSION_CONTINUING, Call, Deferred, Discard, Row, Step
+from kvcy.commands.yielding cimport long_commands_run
 from kvcy.engine.block cimport Bytes, block_release, block_retain
 from kvcy.protocol.writer cimport write_error, write_error_part
 
@@ -21,7 +22,11 @@ cdef enum:
 
 cdef bint call_slice_over(const Call* call, int steps) noexcept nogil:
     cdef timespec now
-    if steps == 0 or call.held != NULL:
+    if call.held != NULL:
+        return False
+    if long_commands_run(call.executor):
+        return True
+    if steps == 0:
         return False
     clock_gettime(CLOCK_REALTIME, &now)
     return (steps == STEPS_MAX

@@ -29,6 +29,8 @@ cdef void executor_ahead_done(Executor* executor) noexcept nogil
 cdef void executor_command(Executor* executor, Session* session, Bytes* argv, uint32_t argc) noexcept nogil
 # Runs the session's long command for one more slice; ends SESSION_CONTINUING when it is done.
 cdef void executor_continue(Executor* executor, Session* session) noexcept nogil
+# Tries again to run what was postponed (helping.pxd). REQUIRES: session.postponed.
+cdef void executor_try_again(Executor* executor, Session* session) noexcept nogil
 # CLIENT REPLY's bookkeeping at the end of a command.
 cdef void executor_reply_done(Session* session) noexcept nogil
 

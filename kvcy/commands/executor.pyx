@@ -8,6 +8,7 @@
       run_batch          each command in order
         execute            ordinary? else admission_check (admission.pyx): refused, queued, parked, or run after all
           run_one_key        one shard locked, shared or exclusive, handler, unlocked
+          helping_park       a long command, for another thread
           executor_run       no key, several keys, all shards, or inside EXEC, whose shards are locked already
 
 Limits: after REPLY_BYTES_SOFT of replies a feed ends as if its budget were used, so that a client that does not read
@@ -18,24 +19,26 @@ from libc.stdlib cimport calloc, free
 from kvcy.commands.accounting cimport account_error, account_time
 from kvcy.commands.admission cimport admission_authenticated, admission_check, admission_write_error
 from kvcy.commands.batch cimport batch_parse, batch_prefetch, batch_prepare
-from kvcy.commands.call cimport reply_out_of_memory
+from kvcy.commands.call cimport deferred_free, reply_out_of_memory
 from kvcy.commands.cycles cimport cycles
+from kvcy.commands.helping cimport (
+    helping_forbids, helping_park, helping_wanted, postponed_add, postponed_begin, postponed_free)
 from kvcy.commands.histogram cimport histograms_free
-from kvcy.commands.locking cimport command_keys, command_run_locked
+from kvcy.commands.locking cimport command_keys, command_run_locked, command_settle
 from kvcy.commands.registry cimport row_table
 from kvcy.commands.service cimport service_add_executor, service_remove_executor
 from kvcy.commands.types cimport (
     AHEAD_ENOUGH, ALL_SHARDS, BATCH_MAX, DENYOOM, ONE_KEY, PYTHON, SAMPLED, SELF_LOCKING,
-    SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_MULTI, SESSION_NO_TOUCH, SESSION_OPEN, SESSION_REPLY_OFF,
-    SESSION_REPLY_SKIP, SESSION_REPLY_SKIP_NEXT, WRITE, Ahead, Call, Executor, Prepared, Row, RowStats, Service,
-    Session,
+    SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_CONTINUING, SESSION_MULTI, SESSION_NO_TOUCH, SESSION_OPEN,
+    SESSION_PARKED, SESSION_REPLY_OFF, SESSION_REPLY_SKIP, SESSION_REPLY_SKIP_NEXT, WRITE, Ahead, Call, Executor,
+    Postponed, Prepared, Row, RowStats, Service, Session,
 )
+from kvcy.commands.yielding cimport executor_shard_lock, long_commands_run
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.journal cimport GROUP_BYTES
-from kvcy.engine.keyspace cimport keyspace_settle
 from kvcy.engine.log cimport log_appended
 from kvcy.engine.operations cimport ops_free, ops_reserve
-from kvcy.engine.shards cimport Key, Keyspace, shard_lock, shard_unlock
+from kvcy.engine.shards cimport Key, Keyspace, keyspace_key, shard_unlock
 from kvcy.engine.platform cimport (
     add_relaxed_u64, likely, load_acquire_u32, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely,
 )
@@ -117,6 +120,7 @@ cdef void executor_call_init(Call* call, Executor* executor, Session* session) n
     call.keys = NULL
     call.key_count = 0
     call.held = NULL
+    call.postponed = False
 
 
 cdef void executor_call_done(Call* call) noexcept nogil:
@@ -147,35 +151,39 @@ cdef void executor_run(Call* call) noexcept nogil:
             reply_out_of_memory(call)
             return
     command_run_locked(call)
+    if unlikely(call.postponed):
+        stats.calls -= 1
+        return
     if call.reply.size > start and call.reply.data[start] == c'-':
         account_error(call, call.reply.data + start, call.reply.size - start)
     if timed:
         account_time(call, began)
 
 
-cdef inline void run_one_key(Call* call, const Key* key) noexcept nogil:
-    """The common case: one key, its shard locked here."""
+cdef inline bint run_one_key(Call* call, const Key* key) noexcept nogil:
+    """The common case: one key, its shard locked here. False: that has to wait."""
     cdef Executor* executor = call.executor
     cdef RowStats* stats = &executor.stats[call.row.number]
     cdef size_t start = executor.reply.size
     cdef bint exclusive = call.row.flags & WRITE != 0
     cdef bint timed = stats.calls & SAMPLE_MASK == 0 or executor.time_all
     cdef uint64_t began = cycles() if timed else 0
+    if unlikely(not executor_shard_lock(executor, key.shard, exclusive)):
+        return False
     stats.calls += 1
     call.keys = <Key*> key
     call.key_count = 1
     call.access.exclusive = exclusive
-    shard_lock(executor.keyspace, key.shard, exclusive)
     call.row.handler(call)
     executor.gate = max(executor.gate, executor.keyspace.shards[key.shard].position)
     shard_unlock(executor.keyspace, key.shard, exclusive)
     if unlikely(call.access.expired_seen):
-        call.access.expired_seen = 0
-        keyspace_settle(&call.access, key)
+        command_settle(call)
     if unlikely(executor.reply.size > start and executor.reply.data[start] == c'-'):
         account_error(call, executor.reply.data + start, executor.reply.size - start)
     if timed:
         account_time(call, began)
+    return True
 
 
 # --- one command
@@ -208,13 +216,20 @@ cdef inline void execute(Call* call, const Prepared* prepared) noexcept nogil:
     position.size = reply.size
     position.mark_count = reply.mark_count
     position.marked_bytes = reply.marked_bytes
+    if unlikely(long_commands_run(call.executor)) and helping_forbids(call):
+        call.postponed = True
+        return
     if likely(ordinary(call)) or admission_check(call):
         if call.row.flags & ONE_KEY and call.row.flags & (SELF_LOCKING | ALL_SHARDS) == 0:
             call.access.database = session.database
             session.last_row = call.row
-            run_one_key(call, &prepared.key)
+            call.postponed = not run_one_key(call, &prepared.key)
+        elif unlikely(helping_wanted(call)):
+            helping_park(call)
         else:
             executor_run(call)
+    if unlikely(call.postponed):
+        return
     if unlikely(session.flags & REPLY_MODES) and session.state in (SESSION_OPEN, SESSION_CLOSING):
         if session.flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP):
             writer_rewind(reply, position)
@@ -222,6 +237,52 @@ cdef inline void execute(Call* call, const Prepared* prepared) noexcept nogil:
 
 
 # --- batches
+
+cdef void keep_rest(Call* call, const Prepared* batch, uint32_t at, uint32_t count) noexcept nogil:
+    """Keeps for later turns what the command at `at` is in front of, and itself if it is postponed; without memory for
+    that the session ends."""
+    cdef uint32_t first = at if call.postponed else at + 1
+    cdef uint32_t index
+    cdef bint kept
+    if call.postponed:
+        call.session.state = SESSION_CONTINUING
+    call.postponed = False
+    if first == count or call.session.state == SESSION_CLOSING:
+        return
+    kept = postponed_begin(call.session, count - first)
+    for index in range(first, count):
+        call.row = batch[index].row
+        call.argv = call.executor.arguments.at + batch[index].first
+        call.argc = batch[index].argc
+        kept = kept and postponed_add(call.session, call)
+    if not kept:
+        call.session.state = SESSION_CLOSING
+
+
+cdef void executor_try_again(Executor* executor, Session* session) noexcept nogil:
+    cdef Postponed* postponed = session.postponed
+    cdef Prepared prepared
+    cdef Call call
+    executor_call_init(&call, executor, session)
+    session.state = SESSION_OPEN
+    while postponed.done < postponed.count and session.state == SESSION_OPEN:
+        call.row = postponed.commands[postponed.done].row
+        call.argv = postponed.commands[postponed.done].argv
+        call.argc = postponed.commands[postponed.done].argc
+        if call.row != NULL and call.row.flags & ONE_KEY and <int> call.argc > call.row.first_key:
+            prepared.key = keyspace_key(executor.keyspace, call.argv[call.row.first_key].data,
+                                        call.argv[call.row.first_key].size)
+        execute(&call, &prepared)
+        if call.postponed:
+            session.state = SESSION_CONTINUING
+            executor_call_done(&call)
+            return
+        deferred_free(postponed.commands[postponed.done])
+        postponed.done += 1
+    executor_call_done(&call)
+    if postponed.done == postponed.count or session.state != SESSION_PARKED:
+        postponed_free(session)
+
 
 cdef void run_batch(Call* call, const Prepared* batch, uint32_t count) noexcept nogil:
     cdef Executor* executor = call.executor
@@ -233,7 +294,8 @@ cdef void run_batch(Call* call, const Prepared* batch, uint32_t count) noexcept 
         call.argv = executor.arguments.at + prepared.first
         call.argc = prepared.argc
         execute(call, prepared)
-        if unlikely(call.session.state != SESSION_OPEN):
+        if unlikely(call.postponed or call.session.state != SESSION_OPEN):
+            keep_rest(call, batch, index, count)
             break
     executor.commands += count
     call.session.commands += count

@@ -16,4 +16,8 @@ cdef void command_lock(Call* call, const ShardSet* shards) noexcept nogil
 cdef void command_unlock(Call* call, const ShardSet* shards) noexcept nogil
 # Runs the handler of a command under its locks, if it has any to take. One that is to be logged as a group, and finds
 # no memory for that, is refused before it has changed anything.
+# REQUIRES: none of its locks is held. Where a long command is in the way of its locks, it is postponed instead.
 cdef void command_run_locked(Call* call) noexcept nogil
+# After a read: removes those of its keys that have expired, and applies touches for which there was no room. Both are
+# left undone while long commands run: the keys wait for whoever comes next, the order of some touches is lost.
+cdef void command_settle(Call* call) noexcept nogil

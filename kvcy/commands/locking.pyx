@@ -3,12 +3,14 @@
 from libc.stdlib cimport realloc
 from kvcy.commands.call cimport reply_out_of_memory
 from kvcy.commands.types cimport ALL_SHARDS, READONLY, SELF_LOCKING
+from kvcy.commands.yielding cimport long_commands_run
 from kvcy.engine.journal cimport journal_commit, journal_ready
 from kvcy.engine.keyspace cimport keyspace_settle
 from kvcy.engine.log cimport log_appended
 from kvcy.engine.operations cimport OPERATION_HEAD_MAX
 from kvcy.engine.shards cimport (
-    Keyspace, keyspace_key, shards_add, shards_add_all, shards_clear, shards_has, shards_lock, shards_unlock)
+    Keyspace, keyspace_key, shards_add, shards_add_all, shards_clear, shards_has, shards_lock, shards_try_lock,
+    shards_unlock)
 
 
 cdef Key* command_keys(Executor* executor, const Row* row, const Bytes* argv, uint32_t argc,
@@ -52,6 +54,11 @@ cdef bint command_shards(Executor* executor, const Row* row, const Bytes* argv, 
 
 cdef void command_lock(Call* call, const ShardSet* shards) noexcept nogil:
     shards_lock(call.access.keyspace, shards, True)
+    command_begin(call)
+
+
+cdef void command_begin(Call* call) noexcept nogil:
+    """What is changed from now on belongs together. REQUIRES: its shards are locked exclusively."""
     call.access.exclusive = True
     call.access.group = &call.executor.group
 
@@ -104,17 +111,27 @@ cdef void command_run_locked(Call* call) noexcept nogil:
         shards_add_all(&shards, keyspace)
     for index in range(call.key_count):
         shards_add(&shards, call.keys[index].shard)
+    if not long_commands_run(call.executor):
+        shards_lock(keyspace, &shards, call.access.exclusive)
+    elif not shards_try_lock(keyspace, &shards, call.access.exclusive):
+        call.postponed = True
+        return
     if call.access.exclusive:
-        command_lock(call, &shards)
+        command_begin(call)
         if command_ready(call):
             call.row.handler(call)
         command_unlock(call, &shards)
     else:
-        shards_lock(keyspace, &shards, False)
         call.row.handler(call)
         gate_on(call.executor, &shards)
         shards_unlock(keyspace, &shards, False)
     if call.access.expired_seen:
-        call.access.expired_seen = 0
+        command_settle(call)
+
+
+cdef void command_settle(Call* call) noexcept nogil:
+    cdef uint32_t index
+    call.access.expired_seen = 0
+    if not long_commands_run(call.executor):
         for index in range(call.key_count):
             keyspace_settle(&call.access, &call.keys[index])

@@ -7,13 +7,14 @@ are copies (call.pxd, deferred_new); their count and bytes are kept in the sessi
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free, realloc
 from kvcy.commands.call cimport deferred_free, deferred_new
+from kvcy.commands.helping cimport LONG_WEIGHT_MIN
 from kvcy.commands.types cimport (
-    SESSION_MULTI, SESSION_MULTI_FAILED, Call, Deferred, Session, Transaction,
+    SELF_LOCKING, SESSION_MULTI, SESSION_MULTI_FAILED, Call, Deferred, Session, Transaction,
 )
 from kvcy.engine.block cimport block_release
 from kvcy.engine.shards cimport Keyspace
 from kvcy.engine.platform cimport store_relaxed_u32
-from kvcy.engine.watch cimport watch_clear
+from kvcy.engine.watch cimport watch_clear, watch_clear_some
 
 
 cdef bint transaction_begin(Session* session) noexcept nogil:
@@ -43,6 +44,7 @@ cdef bint transaction_queue(Call* call) noexcept nogil:
     transaction.queue[transaction.count] = command
     transaction.count += 1
     transaction.flags_or |= call.row.flags
+    transaction.weight += max(call.argc, <uint32_t> (LONG_WEIGHT_MIN if call.row.flags & SELF_LOCKING else 0))
     session.queue_count = transaction.count
     session.queue_bytes += command.memory_bytes + sizeof(Deferred*)
     return True
@@ -64,6 +66,18 @@ cdef void transaction_free(Transaction* transaction) noexcept nogil:
     free(transaction.answers)
     free(transaction.queue)
     free(transaction)
+
+
+cdef bint transaction_shrink(Session* session, Keyspace* keyspace, uint32_t most) noexcept nogil:
+    cdef Transaction* transaction = session.transaction
+    if transaction != NULL and transaction.answers == NULL:
+        while transaction.count and most:
+            transaction.count -= 1
+            deferred_free(transaction.queue[transaction.count])
+            most -= 1
+        if transaction.count:
+            return False
+    return watch_clear_some(keyspace, &session.watcher, most)
 
 
 cdef void transaction_unwatch(Session* session, Keyspace* keyspace) noexcept nogil:

@@ -8,8 +8,9 @@ from libc.stdlib cimport calloc, free
 from kvcy.commands.accounting cimport account_error, account_time
 from kvcy.commands.call cimport deferred_free
 from kvcy.commands.executor cimport (
-    executor_call_init, executor_command, executor_continue, executor_feed, executor_reply_done,
+    executor_call_init, executor_command, executor_continue, executor_feed, executor_reply_done, executor_try_again,
 )
+from kvcy.commands.helping cimport postponed_free, session_state_after
 from kvcy.commands.queueing cimport transaction_discard
 from kvcy.commands.transactions cimport exec_answer, exec_is_waiting
 from kvcy.commands.types cimport (
@@ -47,6 +48,7 @@ cdef Session* session_new(Service* service, int64_t now_ms) noexcept nogil:
 cdef void session_free(Session* session, Keyspace* keyspace) noexcept nogil:
     if session.continuation.step != NULL:
         session.continuation.discard(session.continuation.state)
+    postponed_free(session)
     if not exec_is_waiting(session):
         deferred_free(session.deferred)
     transaction_discard(session, keyspace)
@@ -64,6 +66,8 @@ cdef size_t session_feed(Session* session, Executor* executor, const char* data,
     if session.state == SESSION_CONTINUING:
         if load_relaxed_u32(&session.killed):
             session.state = SESSION_CLOSING
+        elif session.postponed != NULL:
+            executor_try_again(executor, session)
         else:
             executor_continue(executor, session)
     if session.state == SESSION_OPEN:
@@ -113,7 +117,7 @@ cdef void session_resume(Session* session, Executor* executor, const char* reply
             write_raw(&executor.reply, reply, size)
         deferred_free(session.deferred)
         session.deferred = NULL
-        session.state = SESSION_OPEN
+        session.state = session_state_after(session)
     executor_reply_done(session)
     if load_relaxed_u32(&session.killed) or executor.reply.failed:
         session.state = SESSION_CLOSING

@@ -121,6 +121,7 @@ cdef struct Call:
     Key* keys                               # [key_count], in argument order
     uint32_t key_count
     const ShardSet* held                    # inside EXEC: the shards already locked (exclusively), else NULL
+    bint postponed                          # it was not run: a helper's long command is in the way (helping.pxd)
 
 # A long command (KEYS, SCAN with a huge COUNT) works in slices. When its first slice is used up, its handler writes
 # nothing and calls call_continue(call, step, discard, state): session.state is then SESSION_CONTINUING. No lock is held
@@ -137,6 +138,8 @@ cdef struct Continuation:
     Discard discard                         # frees the state: after the last step, or when the session ends before it
     void* state
     const Row* row
+
+cdef struct Postponed                       # helping.pxd
 
 # --- sessions
 
@@ -170,6 +173,7 @@ cdef struct Transaction:           # what MULTI has queued
     uint32_t count
     uint32_t capacity
     uint32_t flags_or              # of the queued rows
+    uint64_t weight                # the queued commands and their arguments; what is long by itself counts more
     # EXEC with PYTHON rows: their replies, got before the rest runs
     Block** answers                # [count]; NULL where there is none yet
     uint32_t answering             # index of the queued command that session.deferred stands for
@@ -189,6 +193,7 @@ cdef struct Session:
     size_t queue_bytes
     Deferred* deferred             # while SESSION_PARKED: the command Python has to answer
     Continuation continuation      # valid while SESSION_CONTINUING
+    Postponed* postponed           # or, if not NULL, commands that are to be tried again
     int64_t created_ms             # Unix time
     int64_t last_ms                # of the last command
     const Row* last_row
@@ -257,6 +262,7 @@ cdef struct Executor:
     OpBuffer group                 # what a command with several keys or EXEC has to log
     Key* keys                      # for commands with several
     uint32_t key_capacity
+    bint serves_others             # long commands go to helpers, and what is in their way is postponed (helping.pxd)
     bint time_all                  # the slow log's threshold is so low that sampling will not do
     Executor* next                 # in the service's list
 

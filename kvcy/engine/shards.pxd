@@ -72,6 +72,7 @@ cdef struct Keyspace:
     uint32_t shard_bits                  # log2(shard_count)
     Shard* shards
     Log* log                             # NULL: nothing is logged. Set before the keyspace is used by others
+    uint32_t long_commands               # atomic: of helpers, which may hold locks for long (commands/helping.pxd)
     PagePool pool
     uint64_t memory_bytes_max            # maxmemory; 0 none (atomic)
     uint64_t client_bytes                # what clients and their buffers take (atomic; commands/clients.pxd)

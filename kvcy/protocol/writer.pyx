@@ -35,7 +35,8 @@ cdef void release_marks(Writer* writer, uint32_t count) noexcept nogil:
     """Takes back all marks but the first `count`."""
     while writer.mark_count > count:
         writer.mark_count -= 1
-        block_release(writer.marks[writer.mark_count].block)
+        if writer.marks[writer.mark_count].block != NULL:
+            block_release(writer.marks[writer.mark_count].block)
 
 
 cdef void writer_close(Writer* writer) noexcept nogil:

@@ -5,7 +5,7 @@ An idle connection owns no buffer. It is in exactly one of these situations, bes
 
     reading      its next bytes are awaited (EPOLLIN)
     READY        the turn's share of work is used up; it goes on in the next turn, without reading
-    PARKED       Python answers its command; the trio side may read the session, the reactor touches nothing of it
+    PARKED       Python answers its command, or a helper runs it; the reactor touches nothing of the session meanwhile
     PAUSED       too much is waiting to be sent to it; it goes on when the client has read
     LEAVING      closed when what is waiting has been sent (QUIT, protocol error, end of input, shutdown)
     GATED        its reply depends on a change that is not on disk yet, and waits for the log; nothing is read meanwhile
@@ -64,6 +64,7 @@ cdef struct Connection:
     int64_t drain_left                   # while draining: bytes still to be read
     char* answer                         # PARKED: the trio side's encoded reply; owned. NULL: close without one
     size_t answer_size
+    Executor* helper                     # PARKED: or the executor that has run its long command; owned
     Connection* previous
     Connection* next
     Connection* ready_next

@@ -22,6 +22,8 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 from posix.unistd cimport close
 from kvcy.commands.clients cimport clients_count, clients_remove
+from kvcy.commands.executor cimport executor_free
+from kvcy.commands.helper cimport helper_hand_over
 from kvcy.commands.session cimport (
     SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, Executor, Session, session_feed,
     session_fill_room, session_filled, session_free, session_resume,
@@ -34,7 +36,7 @@ from kvcy.server.kept cimport KEPT_SPARE_BYTES, kept_replace
 from kvcy.server.mailbox cimport mailbox_post
 from kvcy.server.output cimport (
     SEND_FAILED, SENT_ALL, SENT_PART, Cursor, SendResult, output_free, output_memory_bytes, output_over_limit,
-    output_pending, output_queue, output_send, output_size,
+    output_pending, output_queue, output_release_sent, output_send, output_size,
 )
 from kvcy.server.sockets cimport (
     EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, MSG_DONTWAIT, MSG_NOSIGNAL,
@@ -72,6 +74,8 @@ cdef void connection_free(Connection* connection, Executor* executor) noexcept n
     output_free(connection.output)
     free(connection.kept.data)
     free(connection.answer)
+    if connection.helper != NULL:
+        executor_free(connection.helper)
     free(connection)
 
 
@@ -208,6 +212,7 @@ cdef void connection_writable(Loop* loop, Connection* connection) noexcept nogil
     before = connection.output.cursor.bytes_sent
     result = output_send(connection.fd, &connection.output.writer, &connection.output.cursor)
     count_sent(loop, connection, connection.output.cursor.bytes_sent - before)
+    output_release_sent(connection.output)
     if result == SEND_FAILED:
         connection_doom(loop, connection)
         return
@@ -427,13 +432,17 @@ cdef void connection_answered(Loop* loop, Connection* connection) noexcept nogil
         free(answer)
         connection_doom(loop, connection)
         return
-    if answer == NULL:
+    if connection.helper != NULL:
+        helper_hand_over(connection.helper, loop.executor)
+        connection.helper = NULL
+    elif answer == NULL:
         connection.flags |= CONNECTION_LEAVING
         connection.session.state = SESSION_CLOSING
         connection_settle(loop, connection)
         return
-    session_resume(connection.session, loop.executor, answer, connection.answer_size)
-    free(answer)
+    else:
+        session_resume(connection.session, loop.executor, answer, connection.answer_size)
+        free(answer)
     if connection.session.state == SESSION_OPEN:
         feed(loop, connection, connection.kept.data, connection.kept.size)
     else:                                        # EXEC may have another command for Python

@@ -18,3 +18,5 @@ cdef void loop_ask_to_give(Loop* loop, Loop* target, uint32_t count) noexcept no
 # Fulfils the wish, if there is one, as far as there are connections that were active in this second or the last. At the
 # end of a turn, by the loop's thread.
 cdef void loop_give(Loop* loop) noexcept nogil
+# Frees the doomed, except those that are in another list still, or cannot be freed yet: their turn comes.
+cdef void loop_bury(Loop* loop) noexcept nogil

@@ -1,15 +1,18 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Which connections a reactor has: see members.pxd."""
 from libc.stdint cimport uint64_t
+from kvcy.commands.queueing cimport transaction_shrink
 from kvcy.commands.types cimport SESSION_OPEN
 from kvcy.engine.futex cimport add_ordered_u64, load_ordered_u32
 from kvcy.engine.platform cimport add_relaxed_u64, load_acquire_u32, store_release_u32
-from kvcy.server.connection cimport STOP_NOT
+from kvcy.server.connection cimport CONNECTION_GATED, CONNECTION_READY, STOP_NOT, connection_free
 from kvcy.server.mailbox cimport MAIL_ADOPT, mailbox_post, mailbox_wake
 from kvcy.server.sockets cimport EPOLL_CTL_DEL, epoll_ctl
+from kvcy.server.waiting cimport unwatching_waits
 
 cdef enum:
     ACTIVE_MS = 1000
+    FREED_A_TURN = 2000                  # queued commands and watches of a connection that is to be freed
 
 
 cdef void loop_link(Loop* loop, Connection* connection) noexcept nogil:
@@ -65,3 +68,20 @@ cdef void loop_give(Loop* loop) noexcept nogil:
             left -= 1
         connection = following
     store_release_u32(&loop.give_count, 0)
+
+
+cdef void loop_bury(Loop* loop) noexcept nogil:
+    cdef Connection* connection = loop.doomed
+    cdef Connection* following
+    loop.doomed = NULL
+    while connection != NULL:                        # ends: each round takes one from a finite list
+        following = connection.doomed_next
+        if connection.flags & (CONNECTION_READY | CONNECTION_GATED) or unwatching_waits(loop, connection) \
+                or not transaction_shrink(connection.session, loop.executor.keyspace, FREED_A_TURN):
+            connection.doomed_next = loop.doomed
+            loop.doomed = connection
+        else:
+            loop_unlink(loop, connection)
+            connection_free(connection, loop.executor)
+            add_relaxed_u64(&loop.count, <uint64_t>-1)
+        connection = following

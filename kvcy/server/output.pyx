@@ -149,6 +149,15 @@ cdef SendResult output_send(int fd, const Writer* writer, Cursor* cursor) noexce
     return SENT_ALL if cursor.bytes_sent == writer.size + writer.marked_bytes else SENT_PART
 
 
+cdef void output_release_sent(Output* output) noexcept nogil:
+    cdef Mark* mark
+    while output.released < output.cursor.mark:
+        mark = &output.writer.marks[output.released]
+        block_release(mark.block)
+        mark.block = NULL
+        output.released += 1
+
+
 cdef void drop_sent(Output* output) noexcept nogil:
     """Removes what has been sent from the front of the queue."""
     cdef Writer* writer = &output.writer
@@ -156,10 +165,11 @@ cdef void drop_sent(Output* output) noexcept nogil:
     cdef size_t gone = cursor.data_sent
     cdef uint32_t marks_gone = cursor.mark
     cdef uint32_t i
+    output_release_sent(output)
+    output.released = 0
     for i in range(marks_gone):
         cursor.bytes_sent -= writer.marks[i].size
         writer.marked_bytes -= writer.marks[i].size
-        block_release(writer.marks[i].block)
     writer.mark_count -= marks_gone
     if writer.mark_count:
         memmove(writer.marks, writer.marks + marks_gone, writer.mark_count * sizeof(Mark))

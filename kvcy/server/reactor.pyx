@@ -27,17 +27,18 @@ from kvcy.commands.clients cimport clients_add, clients_set_text
 from kvcy.commands.executor cimport executor_free, executor_load_done, executor_new
 from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport session_free, session_new
-from kvcy.commands.types cimport Session
+from kvcy.commands.types cimport Executor, Service, Session
 from kvcy.engine.futex cimport load_ordered_u32, load_ordered_u64, store_ordered_u32
 from kvcy.engine.log cimport (
     log_appended, log_holds_back, log_kick, log_kick_crowd, log_subscribe, log_unsubscribe)
 from kvcy.engine.platform cimport (
-    add_relaxed_u64, likely, load_acquire_u32, load_relaxed_u64, store_relaxed_u64, unlikely)
+    add_relaxed_u64, likely, load_acquire_u32, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, unlikely)
+from kvcy.engine.shards cimport Keyspace
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
 from kvcy.server.coalescing cimport (
     coalescing_begin, coalescing_end, coalescing_rest, coalescing_wait, coalescing_wake)
 from kvcy.server.connection cimport (
-    BUFFER_BYTES, CONNECTION_GATED, CONNECTION_PARKED, CONNECTION_READY, CONNECTION_UNREAD, EVENT_MAIL, EVENT_SWEEP,
+    BUFFER_BYTES, CONNECTION_PARKED, CONNECTION_UNREAD, EVENT_MAIL, EVENT_SWEEP,
     EVENTS_RESERVED, STOP_DRAIN, STOP_NOT, STOP_NOW, Connection, Loop, connection_answered, connection_begin,
     connection_free, connection_go_on, connection_hung_up, connection_new, connection_readable, connection_writable)
 from kvcy.server.group cimport group_readable, group_run
@@ -45,18 +46,19 @@ from kvcy.server.limits cimport ClientLimits
 from kvcy.server.mailbox cimport (
     MAIL_ADOPT, MAIL_ANSWER, Mail, mailbox_close, mailbox_init, mailbox_post, mailbox_take, mailbox_wake,
 )
-from kvcy.server.members cimport loop_ask_to_give, loop_give, loop_link, loop_unlink
+from kvcy.server.members cimport loop_ask_to_give, loop_bury, loop_give, loop_link, loop_unlink
 from kvcy.server.requests cimport Request
 from kvcy.server.sockets cimport (
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll_create1, epoll_ctl,
     epoll_event, epoll_wait,
 )
 from kvcy.server.waiting cimport (
-    connection_drain, connection_release_gated, sweep_begin, sweep_close, sweep_init, sweep_some)
+    connection_drain, connection_release_gated, helpers_are_awaited, sweep_begin, sweep_close, sweep_init, sweep_some)
 
 cdef enum:
     EVENTS_MAX = 512
     UNKICKED_US_MAX = 300                # how long what was logged may wait for more to come
+    WAIT_FOR_HELPER_MS = 1               # before what was postponed is tried again, if nothing else happens
 
 cdef extern from "<pthread.h>" nogil:
     ctypedef unsigned long pthread_t
@@ -130,23 +132,6 @@ cdef void take_mail(Loop* loop) noexcept nogil:
         mail = following
 
 
-cdef void bury(Loop* loop) noexcept nogil:
-    """Frees the doomed, except those that are in another list still: their turn there comes, and then this."""
-    cdef Connection* connection = loop.doomed
-    cdef Connection* following
-    loop.doomed = NULL
-    while connection != NULL:                        # ends: each round takes one from a finite list
-        following = connection.doomed_next
-        if connection.flags & (CONNECTION_READY | CONNECTION_GATED):
-            connection.doomed_next = loop.doomed
-            loop.doomed = connection
-        else:
-            loop_unlink(loop, connection)
-            connection_free(connection, loop.executor)
-            add_relaxed_u64(&loop.count, <uint64_t>-1)
-        connection = following
-
-
 cdef void begin_drain(Loop* loop) noexcept nogil:
     cdef Connection* connection = loop.first
     loop.draining = True
@@ -205,6 +190,8 @@ cdef void loop_run(Loop* loop) noexcept nogil:
         timeout_ms = -1
         if ready != NULL or loop.sweep_next != NULL or loop.doomed != NULL or loop.unkicked_us:
             timeout_ms = 0
+        if unlikely(load_relaxed_u32(&loop.executor.keyspace.long_commands)) and helpers_are_awaited(loop, ready):
+            timeout_ms = WAIT_FOR_HELPER_MS
         if timeout_ms:
             if thread >= 0:
                 quiet_leave(thread)
@@ -237,7 +224,7 @@ cdef void loop_run(Loop* loop) noexcept nogil:
                 begin_drain(loop)
             if load_ordered_u32(&loop.stop) == STOP_NOW:
                 break
-        bury(loop)
+        loop_bury(loop)
         sweep_some(loop)
         if unlikely(load_acquire_u32(&loop.give_count) != 0):
             loop_give(loop)
@@ -310,6 +297,7 @@ cdef class Reactor:
         if self.loop.executor == NULL or self.loop.buffer == NULL:
             raise MemoryError()
         self.loop.executor.quiet_thread = -1
+        self.loop.executor.serves_others = True
         self.loop.executor.ordinary_mask = 0         # until look_at_loading, in the first turn or later
 
     def __dealloc__(self):
@@ -432,6 +420,17 @@ cdef class ReactorRequest(Request):
     cdef void answer(self, bytes reply):
         post_answer(self.reactor, self.connection, reply)
         self.connection = NULL
+
+    cdef void answer_helped(self, Executor* helper):
+        self.connection.helper = helper
+        post_answer(self.reactor, self.connection, None)
+        self.connection = NULL
+
+    cdef Keyspace* keyspace(self):
+        return self.reactor.store.keyspace
+
+    cdef Service* service(self):
+        return self.reactor.service.service
 
 
 cdef void post_answer(Reactor reactor, Connection* connection, bytes reply):

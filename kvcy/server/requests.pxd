@@ -1,6 +1,7 @@
 # cython: language_level=3
 """Commands that Python answers: what a parked session hands to a handler."""
-from kvcy.commands.types cimport Session
+from kvcy.commands.types cimport Executor, Service, Session
+from kvcy.engine.shards cimport Keyspace
 
 cdef class SessionView:
     """A parked session as Python sees it; empty once its command has been answered."""
@@ -13,11 +14,17 @@ cdef class Request:
     cdef readonly SessionView session
     cdef readonly list args              # of bytes, the command's name first
     cdef readonly str name               # the row's: "config|get"
+    cdef readonly bint is_long           # no command for Python: run() is to be called on another thread, then done()
     cdef bint answered
+    cdef Executor* helper                # has run it; owned
 
     # Takes arguments and name from session.deferred.
     cdef void take(self, Session* session)
     # Called once, with the encoded reply; None: close without one.
     cdef void answer(self, bytes reply)
+    # Called once, instead: the helper, which changes hands, has the reply; NULL: the session is to be closed.
+    cdef void answer_helped(self, Executor* helper)
+    cdef Keyspace* keyspace(self)
+    cdef Service* service(self)
 
     cdef finish(self, bytes data)

@@ -5,7 +5,10 @@ While its command waits, nobody else touches the session, so the view reads it w
 answered exactly once; one that is dropped unanswered is answered with an error, so that no client waits for ever.
 """
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from kvcy.commands.types cimport SESSION_TRIO, SESSION_UNIX, Deferred, Session
+from kvcy.commands.executor cimport executor_free
+from kvcy.commands.helper cimport helper_run
+from kvcy.commands.helping cimport helping_is_awaited
+from kvcy.commands.types cimport SESSION_TRIO, SESSION_UNIX, Deferred
 
 
 cdef str text_of(const char* text):
@@ -71,13 +74,43 @@ cdef class Request:
         self.session = SessionView()
         self.session.session = session
         self.name = deferred.row.name.decode()
-        self.args = [
+        self.is_long = helping_is_awaited(session)
+        self.args = [] if self.is_long else [
             PyBytes_FromStringAndSize(deferred.argv[i].data, <Py_ssize_t>deferred.argv[i].size)
             for i in range(deferred.argc)
         ]
 
     cdef void answer(self, bytes reply):
         pass
+
+    cdef void answer_helped(self, Executor* helper):
+        pass
+
+    cdef Keyspace* keyspace(self):
+        return NULL
+
+    cdef Service* service(self):
+        return NULL
+
+    def __dealloc__(self):
+        if self.helper != NULL:
+            executor_free(self.helper)
+
+    def run(self) -> None:
+        """Runs a long command. For a thread that may wait; done() is to follow."""
+        cdef Session* session = self.session.need()
+        cdef Keyspace* keyspace = self.keyspace()
+        cdef Service* service = self.service()
+        with nogil:
+            self.helper = helper_run(session, keyspace, service)
+
+    def done(self) -> None:
+        """Hands over the reply of a long command that has been run."""
+        cdef Executor* helper = self.helper
+        self.helper = NULL
+        self.answered = True
+        self.session.session = NULL
+        self.answer_helped(helper)
 
     def reply(self, bytes data not None) -> None:
         """Answers with an encoded reply (or several, or none: b"").

@@ -6,7 +6,7 @@
       balance of the reactors      when there are several: moves connections from the busiest
       reactor N                    a thread: native epoll loop over TCP clients
       commands of reactor N        wakes when a reactor's client needs Python
-        request_nursery            one task a command
+        request_nursery            one task a command; of a long one it waits for a helper thread
       clients                      client_nursery: one task a client of the Unix socket
       listeners                    listener_nursery: one task a listening socket
 
@@ -41,6 +41,7 @@ from kvcy.server.trio_session import TrioExecutor, TrioSession
 from kvcy.server.upkeep import Upkeep
 
 UNNOTICED_LOADING_S = 0.2  # clients that come while so little is loaded wait for it, rather than being refused
+HELPERS_MAX = 1  # threads for long commands: those want the same locks
 MAXCLIENTS_REACHED = b"-ERR max number of clients reached\r\n"
 PROTECTED = (
     b"-DENIED kvcy is running in protected mode because protected mode is enabled and no password is set for the"
@@ -96,6 +97,7 @@ class Server:
         self._dispatch = dispatch
         self._on_signal = on_signal
         self._upkeep = Upkeep(store)
+        self._helpers = trio.CapacityLimiter(HELPERS_MAX)
         self._clients: set[TrioClient] = set()
         self._loaded = trio.Event()
         self._stopping = trio.Event()
@@ -203,6 +205,10 @@ class Server:
                     request_nursery.start_soon(self._answer, request, name=f"command {request.name}")
 
     async def _answer(self, request: Request) -> None:
+        if request.is_long:
+            await trio.to_thread.run_sync(request.run, limiter=self._helpers)
+            request.done()
+            return
         try:
             reply = await self._dispatch(request)
         except Exception as error:

@@ -16,6 +16,7 @@ from kvcy.server.trio_session import AGAIN, CLOSING, MORE, PARKED, TrioSession
 
 RECEIVE_BYTES = 65536
 SEND_BYTES = 65536
+POSTPONED_S = 0.001  # before what a long command was in the way of is tried again
 
 Dispatch = Callable[[Request], Awaitable["bytes | None"]]
 Answer = Callable[[Request], Awaitable[None]]
@@ -85,7 +86,7 @@ class TrioClient:
                 everything.cancel()
                 return
             elif state == AGAIN:
-                await trio.lowlevel.checkpoint()
+                await trio.sleep(POSTPONED_S * session.postponed)
                 session.go_on()
             else:
                 assert state == MORE

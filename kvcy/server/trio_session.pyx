@@ -15,16 +15,18 @@ from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy._core cimport Store
 from kvcy.commands.clients cimport clients_add, clients_count, clients_remove, clients_set_text
 from kvcy.commands.executor cimport executor_free, executor_load_done, executor_new
+from kvcy.commands.helper cimport helper_hand_over
 from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport (
     session_feed, session_fill_room, session_filled, session_free, session_new, session_resume,
 )
 from kvcy.commands.types cimport (
-    SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, SESSION_TRIO, SESSION_UNIX, Executor,
+    SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, SESSION_TRIO, SESSION_UNIX, Executor, Service,
     Session,
 )
 from kvcy.engine.log cimport Log, log_durable, log_holds_back, log_kick, log_wait
 from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64
+from kvcy.engine.shards cimport Keyspace
 from kvcy.protocol.parser cimport parser_array_bytes, parser_memory_bytes
 from kvcy.protocol.writer cimport writer_close, writer_init
 from kvcy.server.connection cimport COMMANDS_A_TURN
@@ -53,6 +55,7 @@ cdef class TrioExecutor:
         if self.executor == NULL:
             raise MemoryError()
         self.executor.quiet_thread = -1
+        self.executor.serves_others = True
 
     def load_done(self) -> None:
         """The data have been loaded, the log is open: all commands are served. For the trio thread."""
@@ -203,6 +206,11 @@ cdef class TrioSession:
             return PARKED
         return AGAIN if self.again else MORE
 
+    @property
+    def postponed(self) -> bool:
+        """Whether the state is AGAIN because a long command was in the way."""
+        return self.session.postponed != NULL
+
     def request(self) -> TrioRequest:
         """The command that waits for Python. REQUIRES: state is PARKED."""
         cdef TrioRequest request = TrioRequest.__new__(TrioRequest)
@@ -305,3 +313,18 @@ cdef class TrioRequest(Request):
             session_resume(carrier.session, carrier.shared.executor, data, size)
             carrier.collect()
             carrier.again = carrier.session.state == SESSION_OPEN
+
+    cdef void answer_helped(self, Executor* helper):
+        cdef TrioSession carrier = self.carrier
+        if helper == NULL:                   # the session is CLOSING
+            return
+        with nogil:
+            helper_hand_over(helper, carrier.shared.executor)
+            carrier.collect()
+            carrier.again = carrier.session.state in (SESSION_OPEN, SESSION_CONTINUING)
+
+    cdef Keyspace* keyspace(self):
+        return (<TrioSession>self.carrier).shared.store.keyspace
+
+    cdef Service* service(self):
+        return (<TrioSession>self.carrier).shared.service.service

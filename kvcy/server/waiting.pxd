@@ -12,3 +12,7 @@ cdef void sweep_begin(Loop* loop) noexcept nogil     # the timer's event has com
 cdef void sweep_some(Loop* loop) noexcept nogil      # goes on with a sweep that is under way
 # Sends to the gated what the log has made durable meanwhile; asks it to be woken for the others.
 cdef void connection_release_gated(Loop* loop) noexcept nogil
+# Whether there is nothing to do but to try again what long commands are in the way of. `ready` go on in this turn.
+cdef bint helpers_are_awaited(const Loop* loop, const Connection* ready) noexcept nogil
+# Whether it may not be freed now: ending its watches takes locks that a long command may hold.
+cdef bint unwatching_waits(const Loop* loop, const Connection* connection) noexcept nogil

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, itimerspec
 from posix.unistd cimport close
+from kvcy.commands.yielding cimport long_commands_run
 from kvcy.engine.log cimport LOG_BROKEN, Log, log_durable, log_state, log_want
 from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
 from kvcy.server.connection cimport (
@@ -86,6 +87,22 @@ cdef void check(Loop* loop, Connection* connection) noexcept nogil:
         connection_doom_by_limit(loop, connection)
     else:
         connection_check_output(loop, connection)
+
+
+# --- long commands
+
+cdef bint helpers_are_awaited(const Loop* loop, const Connection* ready) noexcept nogil:
+    if ready == NULL or loop.sweep_next != NULL or loop.unkicked_us:
+        return False
+    while ready != NULL:
+        if ready.session.postponed == NULL:
+            return False
+        ready = ready.ready_next
+    return True
+
+
+cdef bint unwatching_waits(const Loop* loop, const Connection* connection) noexcept nogil:
+    return connection.session.watcher.watches != NULL and long_commands_run(loop.executor)
 
 
 # --- the log

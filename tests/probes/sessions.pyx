@@ -6,10 +6,13 @@
     probe.feed(b"PING\r\n")                reply bytes; slices of long commands are run to their end
     probe.execute(b"SET", b"k", b"v")      one command as a RESP array
     probe.resume(b"+OK\r\n")               answers the command that is waiting for Python: probe.waiting
+    probe.help()                           runs the long command that is waiting for a helper (server.serve_others())
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from kvcy.commands.clients cimport clients_add, clients_remove, clients_set_text
+from kvcy.commands.helper cimport helper_hand_over, helper_run
+from kvcy.commands.helping cimport helping_is_awaited
 from kvcy.commands.service cimport ServiceHandle, service_free, service_handle, service_new
 from kvcy.commands.session cimport (
     SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, executor_free, executor_new, session_execute,
@@ -19,7 +22,8 @@ from kvcy.commands.session cimport (
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.events cimport Event, events_configure
 from kvcy.engine.hash cimport HashKey
-from kvcy.engine.shards cimport Keyspace, keyspace_free, keyspace_new, keyspace_used_bytes
+from kvcy.engine.shards cimport (
+    Keyspace, keyspace_free, keyspace_new, keyspace_used_bytes, shard_lock, shard_unlock)
 from kvcy.engine.whole cimport keyspace_count
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_register, quiet_unregister
 from kvcy.protocol.writer cimport Writer, writer_clear
@@ -156,6 +160,23 @@ cdef class Server:
     def event_counts(self) -> dict:
         return {name: self.keyspace.events.counts[place] for place, (name, _) in enumerate(EVENTS)}
 
+    def serve_others(self) -> None:
+        """Has long commands left to helpers: Probe.help."""
+        self.executor.serves_others = True
+
+    def begin_long_command(self) -> None:
+        """Holds all shards, as a long command on another thread does, until end_long_command."""
+        cdef uint32_t shard
+        self.keyspace.long_commands += 1
+        for shard in range(self.keyspace.shard_count):
+            shard_lock(self.keyspace, shard, True)
+
+    def end_long_command(self) -> None:
+        cdef uint32_t shard
+        for shard in range(self.keyspace.shard_count):
+            shard_unlock(self.keyspace, shard, True)
+        self.keyspace.long_commands -= 1
+
     def count(self, int database=0):
         return keyspace_count(self.keyspace, database)
 
@@ -247,6 +268,18 @@ cdef class Probe:
             if self.session.state == SESSION_OPEN and executor.budget != 0:
                 break
         return b"".join(replies)
+
+    def help(self) -> bytes:
+        """Runs the long command that the session is parked with, and what it had sent behind it."""
+        cdef Executor* helper
+        if not helping_is_awaited(self.session):
+            raise RuntimeError("it does not wait for a helper")
+        with nogil:
+            helper = helper_run(self.session, self.server.keyspace, self.server.service)
+        if helper == NULL:
+            raise MemoryError
+        helper_hand_over(helper, self.server.executor)
+        return self.take_reply() + self.feed()
 
     def execute(self, *args) -> bytes:
         """One command as a RESP array."""

@@ -1,0 +1,59 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Runs a long command: see helper.pxd."""
+from libc.stdint cimport int64_t, uint32_t
+from posix.time cimport CLOCK_REALTIME, clock_gettime, nanosleep, timespec
+from kvcy.commands.call cimport deferred_free
+from kvcy.commands.executor cimport (
+    executor_call_done, executor_call_init, executor_free, executor_new, executor_reply_done, executor_run)
+from kvcy.commands.helping cimport session_state_after
+from kvcy.commands.types cimport (
+    SESSION_CLOSING, SESSION_OPEN, SESSION_REPLY_OFF, SESSION_REPLY_SKIP, Call)
+from kvcy.engine.platform cimport add_relaxed_u32
+from kvcy.protocol.writer cimport writer_clear, writer_close, writer_init
+
+cdef enum:
+    GRACE_US = 100
+
+
+cdef void run_deferred(Session* session, Executor* executor) noexcept nogil:
+    cdef timespec grace, now
+    cdef Call call
+    grace.tv_sec = 0
+    grace.tv_nsec = GRACE_US * 1000
+    nanosleep(&grace, NULL)
+    clock_gettime(CLOCK_REALTIME, &now)
+    executor.now_us = <int64_t> now.tv_sec * 1000000 + now.tv_nsec // 1000
+    executor.now_ms = executor.now_us // 1000
+    executor_call_init(&call, executor, session)
+    call.row = session.deferred.row
+    call.argv = session.deferred.argv
+    call.argc = session.deferred.argc
+    executor_run(&call)
+    executor_call_done(&call)
+    if session.flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP):
+        writer_clear(&executor.reply)
+
+
+cdef Executor* helper_run(Session* session, Keyspace* keyspace, Service* service) noexcept nogil:
+    cdef Executor* executor = executor_new(keyspace, service)
+    if executor != NULL:
+        session.state = SESSION_OPEN
+        add_relaxed_u32(&keyspace.long_commands, 1)
+        run_deferred(session, executor)
+        add_relaxed_u32(&keyspace.long_commands, <uint32_t> -1)
+        executor_reply_done(session)
+        if session.state == SESSION_OPEN:
+            session.state = session_state_after(session)
+    if executor == NULL or executor.reply.failed:
+        session.state = SESSION_CLOSING
+    deferred_free(session.deferred)
+    session.deferred = NULL
+    return executor
+
+
+cdef void helper_hand_over(Executor* helper, Executor* executor) noexcept nogil:
+    writer_close(&executor.reply)
+    executor.reply = helper.reply
+    executor.gate = helper.gate
+    writer_init(&helper.reply)
+    executor_free(helper)

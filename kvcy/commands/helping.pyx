@@ -1,0 +1,76 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Long commands on other threads: see helping.pxd."""
+from libc.stdlib cimport calloc, free
+from libc.string cimport strcmp
+from kvcy.commands.call cimport deferred_free, deferred_new, reply_out_of_memory
+from kvcy.commands.types cimport (
+    ALL_SHARDS, DENYOOM, PYTHON, SELF_LOCKING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, UNQUEUED, Transaction)
+from kvcy.engine.platform cimport load_relaxed_u64
+
+
+cdef bint helping_wanted(const Call* call) noexcept nogil:
+    cdef const Transaction* transaction = call.session.transaction
+    if not call.executor.serves_others:
+        return False
+    if call.row.first_key:
+        return call.argc >= LONG_WEIGHT_MIN
+    # What may end a transaction or watches is left: EXEC, DISCARD, RESET, QUIT; UNWATCH.
+    if call.row.flags & UNQUEUED == 0 and strcmp(call.row.name, b"unwatch") != 0:
+        return False
+    if transaction != NULL and transaction.flags_or & PYTHON:
+        return False                         # Python answers its part first
+    return (call.session.watcher.count >= LONG_WEIGHT_MIN
+            or (transaction != NULL and transaction.weight >= LONG_WEIGHT_MIN))
+
+
+cdef void helping_park(Call* call) noexcept nogil:
+    call.session.deferred = deferred_new(call.row, call.argv, call.argc)
+    if call.session.deferred == NULL:
+        reply_out_of_memory(call)
+    else:
+        call.session.state = SESSION_PARKED
+
+
+cdef bint helping_is_awaited(const Session* session) noexcept nogil:
+    return session.deferred != NULL and session.deferred.row.flags & PYTHON == 0
+
+
+# --- what is in the way of a long command
+
+cdef bint helping_forbids(const Call* call) noexcept nogil:
+    if call.row == NULL:
+        return False
+    # Ending a watch locks the key's shard; whatever may add something may have to evict.
+    return (call.row.flags & (SELF_LOCKING | ALL_SHARDS) != 0 or call.session.watcher.watches != NULL
+            or (call.row.flags & DENYOOM != 0 and load_relaxed_u64(&call.access.keyspace.memory_bytes_max) != 0))
+
+
+cdef bint postponed_begin(Session* session, uint32_t count) noexcept nogil:
+    cdef Postponed* made = <Postponed*> calloc(1, sizeof(Postponed) + count * sizeof(Deferred*))
+    if made != NULL:
+        made.commands = <Deferred**> (made + 1)
+        session.postponed = made
+    return made != NULL
+
+
+cdef bint postponed_add(Session* session, const Call* call) noexcept nogil:
+    cdef Deferred* command = deferred_new(call.row, call.argv, call.argc)
+    if command == NULL:
+        return False
+    session.postponed.commands[session.postponed.count] = command
+    session.postponed.count += 1
+    return True
+
+
+cdef int session_state_after(const Session* session) noexcept nogil:
+    return SESSION_OPEN if session.postponed == NULL else SESSION_CONTINUING
+
+
+cdef void postponed_free(Session* session) noexcept nogil:
+    cdef Postponed* postponed = session.postponed
+    session.postponed = NULL
+    if postponed != NULL:
+        while postponed.done < postponed.count:
+            deferred_free(postponed.commands[postponed.done])
+            postponed.done += 1
+        free(postponed)
