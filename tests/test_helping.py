@@ -11,7 +11,7 @@ from kvcy_server import Client
 
 from probes.sessions import Probe, Server
 
-LONG = 2000
+LONG = 1500
 NAMES = [b"key:%d" % number for number in range(LONG)]
 PAIRS = [word for name in NAMES for word in (name, name)]
 OK, QUEUED = b"+OK\r\n", b"+QUEUED\r\n"
@@ -60,7 +60,10 @@ def test_many_keys_go_to_a_helper(server: Server, words: list[bytes], reply: byt
 
 def test_few_keys_do_not(server: Server) -> None:
     probe = Probe(server)
-    assert probe.execute(b"EXISTS", *NAMES[: LONG - 2]) == b":0\r\n"
+    assert probe.execute(b"EXISTS", *NAMES[1:]) == b":0\r\n"
+    assert probe.execute(b"MSET", *PAIRS[2:]) == OK
+    begin(probe, *[b"SET counter 1"] * (LONG - 1))
+    assert probe.feed(b"EXEC\r\n") == b"*%d\r\n" % (LONG - 1) + OK * (LONG - 1)
 
 
 def test_who_serves_nobody_else_runs_them_himself() -> None:

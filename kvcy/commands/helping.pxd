@@ -16,13 +16,15 @@ from libc.stdint cimport uint32_t
 from kvcy.commands.types cimport Call, Deferred, Executor, Postponed, Session
 
 cdef enum:
-    LONG_WEIGHT_MIN = 2000                  # so many arguments or watches, or what MULTI has queued: Transaction.weight
+    LONG_WEIGHT_MIN = 1500                  # so many keys or watches, or what MULTI has queued: Transaction.weight
 
 cdef struct Postponed:                      # what a batch still has to run
     uint32_t count
     uint32_t done
     Deferred** commands                     # [count]; those from `done` on are owned
 
+# How many keys the command has, by its row. REQUIRES: as many arguments as the row wants.
+cdef uint32_t helping_keys(const Call* call) noexcept nogil
 # Whether a command that is about to run is to go to a helper. REQUIRES: not inside EXEC.
 cdef bint helping_wanted(const Call* call) noexcept nogil
 # Parks the session with it.

@@ -4,8 +4,15 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport strcmp
 from kvcy.commands.call cimport deferred_free, deferred_new, reply_out_of_memory
 from kvcy.commands.types cimport (
-    ALL_SHARDS, DENYOOM, PYTHON, SELF_LOCKING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, UNQUEUED, Transaction)
+    ALL_SHARDS, DENYOOM, PYTHON, SELF_LOCKING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, UNQUEUED, Row,
+    Transaction)
 from kvcy.engine.platform cimport load_relaxed_u64
+
+
+cdef uint32_t helping_keys(const Call* call) noexcept nogil:
+    cdef const Row* row = call.row
+    cdef int last = row.last_key if row.last_key >= 0 else <int> call.argc + row.last_key
+    return <uint32_t> ((last - row.first_key) // row.key_step + 1) if row.first_key else 0
 
 
 cdef bint helping_wanted(const Call* call) noexcept nogil:
@@ -13,7 +20,7 @@ cdef bint helping_wanted(const Call* call) noexcept nogil:
     if not call.executor.serves_others:
         return False
     if call.row.first_key:
-        return call.argc >= LONG_WEIGHT_MIN
+        return call.argc > LONG_WEIGHT_MIN and helping_keys(call) >= LONG_WEIGHT_MIN
     # What may end a transaction or watches is left: EXEC, DISCARD, RESET, QUIT; UNWATCH.
     if call.row.flags & UNQUEUED == 0 and strcmp(call.row.name, b"unwatch") != 0:
         return False

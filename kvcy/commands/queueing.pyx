@@ -7,7 +7,7 @@ are copies (call.pxd, deferred_new); their count and bytes are kept in the sessi
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free, realloc
 from kvcy.commands.call cimport deferred_free, deferred_new
-from kvcy.commands.helping cimport LONG_WEIGHT_MIN
+from kvcy.commands.helping cimport LONG_WEIGHT_MIN, helping_keys
 from kvcy.commands.types cimport (
     SELF_LOCKING, SESSION_MULTI, SESSION_MULTI_FAILED, Call, Deferred, Session, Transaction,
 )
@@ -44,7 +44,7 @@ cdef bint transaction_queue(Call* call) noexcept nogil:
     transaction.queue[transaction.count] = command
     transaction.count += 1
     transaction.flags_or |= call.row.flags
-    transaction.weight += max(call.argc, <uint32_t> (LONG_WEIGHT_MIN if call.row.flags & SELF_LOCKING else 0))
+    transaction.weight += LONG_WEIGHT_MIN if call.row.flags & SELF_LOCKING else max(helping_keys(call), <uint32_t> 1)
     session.queue_count = transaction.count
     session.queue_bytes += command.memory_bytes + sizeof(Deferred*)
     return True

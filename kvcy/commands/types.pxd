@@ -173,7 +173,7 @@ cdef struct Transaction:           # what MULTI has queued
     uint32_t count
     uint32_t capacity
     uint32_t flags_or              # of the queued rows
-    uint64_t weight                # the queued commands and their arguments; what is long by itself counts more
+    uint64_t weight                # the queued commands, as many times as they have keys; a walk is long by itself
     # EXEC with PYTHON rows: their replies, got before the rest runs
     Block** answers                # [count]; NULL where there is none yet
     uint32_t answering             # index of the queued command that session.deferred stands for

@@ -27,10 +27,11 @@ cdef class Filler:
 
     cdef int put(self, uint64_t database, const char* key, size_t key_size, const char* value, size_t value_size,
                  int64_t expire_ms) except -1:
-        cdef Key where = keyspace_key(self.store.keyspace, key, key_size)
+        # Of no bytes, the place may be nowhere, and nothing is copied from there.
+        cdef Key where = keyspace_key(self.store.keyspace, key if key_size else <const char*> b"", key_size)
         cdef Bytes content
         invariant(database < DATABASES_MAX)
-        content.data = value
+        content.data = value if value_size else <const char*> b""
         content.size = value_size
         content.block = NULL
         self.access.now_ms = clock_ms()

@@ -119,7 +119,8 @@ cdef class Reader:
             return self.read_compressed(text)
         if self.special == NOT_SPECIAL:
             self.room(text, self.length)
-            memcpy(text.data, self.source.take(text.size), text.size)
+            if text.size:                        # of none, either place may be nowhere
+                memcpy(text.data, self.source.take(text.size), text.size)
             return 0
         if self.special == SPECIAL_INT8:
             number = <int8_t> self.number(1)
