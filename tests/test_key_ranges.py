@@ -213,6 +213,48 @@ def test_a_range_agrees_with_a_sorted_dict(steps: list[tuple]) -> None:
         assert session.execute("KCOUNT", "-", "+") == b":%d\r\n" % len(model)
 
 
+@pytest.mark.parametrize("expiring", [False, True])
+def test_ranges_of_many_keys_of_which_some_have_just_come(expiring: bool) -> None:
+    """Enough for trees of several leaves and full buffers."""
+    draw = Random(7)
+    runner = SessionRunner()
+    model: set[bytes] = set()
+    for _ in range(12):
+        added = [b"key:%06d" % draw.randrange(10**6) for _ in range(600)]
+        added += [b"family of keys with a long name:%d" % draw.randrange(10**6) for _ in range(200)]
+        runner.run([["SET", name, "v", *(("PX", "100000") if expiring else ())] for name in added])
+        gone = draw.sample(sorted(model), len(model) // 10) + draw.sample(added, 50)
+        runner.run([["DEL", *gone]])
+        model = (model | set(added)) - set(gone)
+        for _ in range(20):
+            low, high = sorted(draw.sample(sorted(model), 2))
+            inside = sorted(name for name in model if low <= name < high)
+            commands = (["KRANGE", b"[" + low, b"(" + high], ["KCOUNT", b"[" + low, b"(" + high])
+            listed, counted = runner.run([*commands])
+            assert strings(listed) == inside
+            assert counted == b":%d\r\n" % len(inside)
+            (listed,) = runner.run([["KRANGE", b"(" + high, b"[" + low, "REV", "LIMIT", "0", "50"]])
+            assert strings(listed) == inside[:-51:-1]
+    low, high = sorted(draw.sample(sorted(model), 2))
+    inside = {name for name in model if low <= name < high}
+    assert runner.run([["KDEL", b"[" + low, b"(" + high]]) == [b":%d\r\n" % len(inside)]
+    assert [strings(reply) for reply in runner.run([["KRANGE", "-", "+"]])] == [sorted(model - inside)]
+
+
+def test_what_happens_to_the_database_happens_to_keys_that_have_just_come() -> None:
+    runner = SessionRunner()
+    runner.run([["SET", "first", "v"], ["KCOUNT", "-", "+"]])
+    names = [b"%03d" % (number * 37 % 100) for number in range(100)]
+    runner.run([["SET", name, "v"] for name in names])
+    runner.run([["SET", name, "v" * 500] for name in names[::2]])             # in other cells
+    runner.run([["SWAPDB", "0", "1"], ["SET", "other", "v"]])
+    assert strings(runner.run([["KRANGE", "-", "+"]])[0]) == [b"other"]
+    runner.run([["SELECT", "1"]])
+    assert strings(runner.run([["KRANGE", "-", "+"]])[0]) == [*sorted(names), b"first"]
+    runner.run([["FLUSHDB"], ["SET", "x", "v"]])
+    assert strings(runner.run([["KRANGE", "-", "+"]])[0]) == [b"x"]
+
+
 # --- slices: in these sessions the clock stands still, and a feed is one turn
 
 SIZE = 3000

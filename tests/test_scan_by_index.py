@@ -20,11 +20,14 @@ def index(runner: SessionRunner) -> None:
     runner.run([["KCOUNT", "-", "+"]])
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["without an index", "with one"])
+@pytest.fixture(scope="module", params=["without an index", "with one", "with one from the beginning"])
 def filled(request: pytest.FixtureRequest) -> SessionRunner:
     runner = SessionRunner()
+    if request.param == "with one from the beginning":
+        fill(runner, COMMON[:100])
+        index(runner)
     fill(runner, COMMON + RARE)
-    if request.param:
+    if request.param == "with one":
         index(runner)
     return runner
 

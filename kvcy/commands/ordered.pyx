@@ -2,7 +2,7 @@
 """Commands on ranges of keys, in order: KRANGE, KCOUNT, KDEL, and KEYS with a prefix.
 
 They go by the ordered indexes (engine/ranging.pxd) and work in slices, as the walks of scan.pyx do. What the first
-command of a database finds missing of its indexes it builds, 128 slots at a time under one shard's exclusive lock.
+command of a database finds missing of its indexes it builds, 512 slots at a time under one shard's exclusive lock.
 
     KRANGE  a step holds all shards, shared, for up to STEP_KEYS keys: some 100 us. The next one begins behind the last
             key. So a range of up to STEP_KEYS keys is what it was at one moment; in a longer one a key that comes or
@@ -26,7 +26,8 @@ from kvcy.commands.rows import Row
 from kvcy.engine.entry cimport Entry, entry_key, entry_value
 from kvcy.engine.keyspace cimport Access
 from kvcy.engine.memory cimport memory_free, memory_new, memory_resize
-from kvcy.engine.ordered cimport EDGE_EXCLUSIVE, EDGE_HIGHEST, EDGE_INCLUSIVE, EDGE_LOWEST, OrderedBound, OrderedEdge
+from kvcy.engine.ordered_bound cimport (
+    EDGE_EXCLUSIVE, EDGE_HIGHEST, EDGE_INCLUSIVE, EDGE_LOWEST, OrderedBound, OrderedEdge)
 from kvcy.engine.ranging cimport (
     INDEX_COMPLETE, INDEX_NO_MEMORY, INDEX_SLOTS, Indexed, KeyRange, range_count, range_delete, range_prepare,
     range_ready, range_ready_all, range_walk)

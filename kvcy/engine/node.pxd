@@ -88,6 +88,13 @@ cdef inline int bytes_order(const char* first, size_t first_size, const char* se
     return (first_size > second_size) - (first_size < second_size)
 
 
+cdef inline bint key_before(const Arena* entries, uint32_t first, uint32_t second) noexcept nogil:
+    """Whether the first entry's key is smaller than the second's."""
+    cdef Bytes one = key_of(entries, first)
+    cdef Bytes other = key_of(entries, second)
+    return bytes_order(one.data, one.size, other.data, other.size) < 0
+
+
 cdef inline uint32_t words_below(const uint32_t* words, uint32_t count, uint32_t word) noexcept nogil:
     """How many of the rising words are smaller. A binary search whose steps are no branches: nothing could foretell
     them."""

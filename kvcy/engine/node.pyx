@@ -58,13 +58,13 @@ cdef void node_lengthen(const Arena* entries, Node* node) noexcept nogil:
     cdef Bytes first, last, key
     cdef size_t shared
     cdef uint32_t at
-    if node.count < 2 or (node.words[0] ^ node.words[node.count - 1]) >> 16:
+    if node.count < 2 or (node.words[0] ^ node.words[node.count - 1]) >> 24:
         return
     first = key_of(entries, handles[0])
     last = key_of(entries, handles[node.count - 1])
     shared = min(min(first.size, last.size), <size_t> NODE_PREFIX_MAX)
     shared = shared_bytes(first.data, last.data, shared)
-    if shared < <size_t> node.skip + 2:
+    if shared == node.skip:
         return
     for at in range(node.count):
         prefetch(arena_at(entries, handles[at]))

@@ -11,7 +11,7 @@ from kvcy.engine.arena cimport (
     arena_alloc, arena_cell, arena_evacuate, arena_evacuate_end, arena_free, arena_sparse_page, arena_used_cells)
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.node cimport NODE_BYTES, Node, key_of, node_children, node_handles, node_rank
-from kvcy.engine.ordered cimport ordered_node
+from kvcy.engine.ordered_index cimport ordered_node
 from kvcy.engine.platform cimport invariant
 
 

@@ -13,7 +13,7 @@ from kvcy.engine.arena cimport Arena, arena_at
 from kvcy.engine.block cimport Block, Bytes, same_bytes
 from kvcy.engine.entry cimport Entry, entry_key
 from kvcy.engine.lru cimport LruList
-from kvcy.engine.ordered cimport OrderedIndex
+from kvcy.engine.ordered_index cimport OrderedIndex
 from kvcy.engine.pages cimport PagePool
 from kvcy.engine.quiet cimport Retired
 from kvcy.engine.table cimport Slot, Table, table_find

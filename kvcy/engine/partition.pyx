@@ -282,7 +282,7 @@ cdef bint partition_add(Partition* partition, uint32_t bits, const EntryPlan* pl
     if handle == 0:
         return False
     if partition_indexed(partition, bits):
-        ordered_insert(partition.ordered, handle)
+        ordered_insert(partition.ordered, handle, plan.key, plan.key_size)
     table_insert(&partition.table, bits, handle)
     entry = <Entry*> arena_at(&partition.arena, handle)
     lru_push(list_of(partition, entry, flags), &partition.arena, handle)

@@ -10,14 +10,14 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.keyspace cimport Access
-from kvcy.engine.ordered cimport OrderedBound
+from kvcy.engine.ordered_bound cimport OrderedBound
 from kvcy.engine.partition cimport Partition
 from kvcy.engine.shards cimport Keyspace
 from kvcy.engine.status cimport Status
 
 cdef enum:
-    INDEX_SLOTS = 128                    # for index_slice: some 60 us
-    RANGE_VISITS = 256                   # under one hold of a shard's lock: some 50 us
+    INDEX_SLOTS = 512                    # for index_slice: some 100 us
+    RANGE_VISITS = 256                   # of the tree and the buffer each, under one hold of a shard's lock: some 50 us
 
 cdef enum Indexed:
     INDEX_COMPLETE
@@ -52,8 +52,8 @@ cdef bint range_ready_all(const Access* access) noexcept nogil
 # not change the keyspace.
 cdef void range_walk(Access* access, const KeyRange* keys, uint64_t count_max, RangeVisitor visit, void* context,
                      const Entry** last) noexcept nogil
-# Visits the range's keys in one shard that have hash bits from `bits` on, in order, all of them. False: the range has
-# more than about RANGE_VISITS there, and none was visited. REQUIRES: as range_count; keys.reverse is false.
+# Visits the range's keys in one shard that have hash bits from `bits` on, all of them, in no order. False: the range
+# has more than some RANGE_VISITS there, and none was visited. REQUIRES: as range_count; keys.reverse is false.
 cdef bint range_visit(Access* access, uint32_t shard, const KeyRange* keys, uint32_t bits, RangeVisitor visit,
                       void* context) noexcept nogil
 # Counts the range's keys in one shard from keys.low on; the entry where to go on, or NULL when none is left.

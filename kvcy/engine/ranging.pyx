@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Ranges of keys over all shards: see ranging.pxd.
 
-The merge is a binary heap of one cursor a shard, the next key of the range at its top. A cursor that steps on
-prefetches the entry after the one it comes to: it is needed some steps of the others later.
+The merge is a binary heap of cursors, one for each shard's tree and one for its buffer, the next key of the range at
+its top. A cursor that steps on in a tree prefetches the entry after the one it comes to: it is needed some steps of the
+others later.
 """
 from libc.stdint cimport int64_t
 from libc.string cimport memset
@@ -15,8 +16,11 @@ from kvcy.engine.journal cimport journal_ready
 from kvcy.engine.keyspace cimport keyspace_remove
 from kvcy.engine.node cimport Node, bytes_order, node_handles
 from kvcy.engine.ordered cimport (
-    OrderedIndex, OrderedPlace, ordered_beyond, ordered_bytes, ordered_count, ordered_entry, ordered_free,
-    ordered_insert, ordered_new, ordered_node, ordered_prefetch, ordered_ready, ordered_seek, ordered_step)
+    PLACE_BUFFERED, OrderedPlace, ordered_bytes, ordered_count, ordered_entry, ordered_free, ordered_insert,
+    ordered_new, ordered_prefetch, ordered_ready, ordered_seek, ordered_seek_buffered, ordered_step)
+from kvcy.engine.ordered_bound cimport EDGE_EXCLUSIVE, ordered_beyond
+from kvcy.engine.ordered_buffer cimport BUFFER_NONE, buffer_count, buffer_next
+from kvcy.engine.ordered_index cimport OrderedIndex, ordered_node
 from kvcy.engine.platform cimport invariant, prefetch
 from kvcy.engine.shards cimport Key, keyspace_key, shard_lock, shard_unlock
 from kvcy.engine.status cimport NOT_FOUND, NO_MEMORY, OK
@@ -27,14 +31,14 @@ cdef enum:
     COUNT_ENTRIES = 512                  # where something does
     VISIT_LEAVES = 3                     # of range_visit: a leaf has 120 keys at most
 
-cdef struct Cursor:                      # of one shard
+cdef struct Cursor:                      # of one shard's tree, or of its buffer
     const OrderedIndex* index
     const Entry* entry                   # at `place`
     Bytes key                            # its key
     OrderedPlace place
 
 cdef struct Merge:
-    Cursor[1024] heap                    # SHARDS_MAX; each comes before those at 2i + 1 and 2i + 2
+    Cursor[2048] heap                    # 2 * SHARDS_MAX; each comes before those at 2i + 1 and 2i + 2
     uint32_t count
     const OrderedBound* stop
     bint reverse
@@ -45,6 +49,7 @@ cdef struct Merge:
 cdef Indexed index_slice(Partition* partition, uint32_t slots) noexcept nogil:
     cdef OrderedIndex* index = partition.ordered
     cdef const Slot* slot
+    cdef Bytes key
     cdef uint32_t bits
     cdef uint32_t seen = 0
     if index == NULL:
@@ -65,7 +70,8 @@ cdef Indexed index_slice(Partition* partition, uint32_t slots) noexcept nogil:
                 partition.ordered = NULL
                 ordered_free(index)
                 return INDEX_NO_MEMORY
-            ordered_insert(index, slot.handle)
+            key = entry_key(<const Entry*> arena_at(index.entries, slot.handle))
+            ordered_insert(index, slot.handle, key.data, key.size)
             seen += 1
             slot += 1
         index.boundary = <uint64_t> bits + 1
@@ -127,6 +133,8 @@ cdef inline bint cursor_read(const Merge* merge, Cursor* cursor) noexcept nogil:
     if ordered_beyond(cursor.entry, merge.stop, merge.reverse):
         return False
     cursor.key = entry_key(cursor.entry)
+    if cursor.place.node == PLACE_BUFFERED:
+        return True
     node = ordered_node(cursor.index, cursor.place.node)
     at = cursor.place.at - 1 if merge.reverse else cursor.place.at + 1
     if at < node.count:                  # before the first place `at` is huge
@@ -170,7 +178,9 @@ cdef void merge_init(Merge* merge, Access* access, const KeyRange* keys) noexcep
         cursor.place = ordered_seek(cursor.index, start, keys.reverse)
         if cursor.place.node:
             prefetch(ordered_entry(cursor.index, cursor.place))
-    for at in range(count):
+        merge.heap[count + at].index = cursor.index
+        merge.heap[count + at].place = ordered_seek_buffered(cursor.index, start, keys.reverse)
+    for at in range(2 * count):
         if cursor_read(merge, &merge.heap[at]):
             merge.heap[merge.count] = merge.heap[at]
             merge.count += 1
@@ -205,42 +215,75 @@ cdef void range_walk(Access* access, const KeyRange* keys, uint64_t count_max, R
 
 cdef inline bint range_ends(const OrderedIndex* index, const KeyRange* keys, OrderedPlace* first,
                             OrderedPlace* last) noexcept nogil:
-    """Finds the range's first and last key in one shard. False: it has none there."""
+    """Finds the range's first and last key in one shard's tree. False: it has none there."""
     first[0] = ordered_seek(index, &keys.low, False)
     last[0] = ordered_seek(index, &keys.high, True)
     return first.node != 0 and last.node != 0 and not ordered_beyond(ordered_entry(index, first[0]), &keys.high, False)
 
 
+cdef inline bint next_buffered(const OrderedIndex* index, const KeyRange* keys, OrderedPlace* place) noexcept nogil:
+    """Moves from one of the buffer's keys in the range to the next, in no order; false: there is none left. The first
+    call is made with place.node == 0."""
+    cdef uint32_t from_at = place.at + 1 if place.node else 0
+    place.node = PLACE_BUFFERED
+    place.at = buffer_next(&index.buffer, index.entries, from_at, &keys.low, &keys.high)
+    return place.at != BUFFER_NONE
+
+
 # --- visiting one shard
+
+cdef inline void visit_place(Access* access, const OrderedIndex* index, OrderedPlace place, uint32_t bits,
+                             RangeVisitor visit, void* context) noexcept nogil:
+    cdef const Entry* entry = ordered_entry(index, place)
+    cdef Bytes name = entry_key(entry)
+    if not entry_expired(entry, access.now_ms) and \
+            (bits == 0 or keyspace_key(access.keyspace, name.data, name.size).bits >= bits):
+        visit(access, entry, context)
+
 
 cdef bint range_visit(Access* access, uint32_t shard, const KeyRange* keys, uint32_t bits, RangeVisitor visit,
                       void* context) noexcept nogil:
     cdef const Partition* partition = access.keyspace.shards[shard].partitions[access.database]
     cdef OrderedPlace place, last, beyond
-    cdef const Entry* entry
-    cdef Bytes name
-    if partition == NULL or not range_ends(partition.ordered, keys, &place, &last):
+    cdef uint64_t buffered
+    if partition == NULL:
         return True
-    beyond = place
-    ordered_count(partition.ordered, &beyond, last, VISIT_LEAVES)
-    if beyond.node:
+    buffered = count_buffered(partition.ordered, keys, 0)
+    if buffered > RANGE_VISITS:
         return False
-    while True:                          # ends: at `last`, which is not before the first place
-        entry = ordered_entry(partition.ordered, place)
-        name = entry_key(entry)
-        if not entry_expired(entry, access.now_ms) and \
-                (bits == 0 or keyspace_key(access.keyspace, name.data, name.size).bits >= bits):
-            visit(access, entry, context)
-        if place.node == last.node and place.at == last.at:
-            return True
-        place = ordered_step(partition.ordered, place, False)
+    if range_ends(partition.ordered, keys, &place, &last):
+        beyond = place
+        ordered_count(partition.ordered, &beyond, last, VISIT_LEAVES)
+        if beyond.node:
+            return False
+        while True:                      # ends: at `last`, which is not before the first place
+            visit_place(access, partition.ordered, place, bits, visit, context)
+            if place.node == last.node and place.at == last.at:
+                break
+            place = ordered_step(partition.ordered, place, False)
+    place.node = 0
+    while buffered and next_buffered(partition.ordered, keys, &place):
+        visit_place(access, partition.ordered, place, bits, visit, context)
+    return True
 
 
 # --- counting
 
+cdef uint64_t count_buffered(const OrderedIndex* index, const KeyRange* keys, int64_t now_ms) noexcept nogil:
+    """The buffer's keys in the range; with a time, those that have not expired."""
+    cdef OrderedPlace place
+    cdef uint64_t total = 0
+    if now_ms == 0:
+        return buffer_count(&index.buffer, index.entries, &keys.low, &keys.high)
+    place.node = 0
+    while next_buffered(index, keys, &place):
+        total += not entry_expired(ordered_entry(index, place), now_ms)
+    return total
+
+
 cdef const Entry* count_entries(const OrderedIndex* index, OrderedPlace place, const KeyRange* keys, int64_t now_ms,
                                 uint64_t* total) noexcept nogil:
-    """Looks at each entry; where to go on, or NULL."""
+    """Looks at each entry of the tree; where to go on, or NULL."""
     cdef const Entry* entry
     for _ in range(COUNT_ENTRIES):
         entry = ordered_entry(index, place)
@@ -255,13 +298,26 @@ cdef const Entry* count_entries(const OrderedIndex* index, OrderedPlace place, c
 
 cdef const Entry* range_count(Access* access, uint32_t shard, const KeyRange* keys, uint64_t* total) noexcept nogil:
     cdef const Partition* partition = access.keyspace.shards[shard].partitions[access.database]
+    cdef bint expiring = access.keyspace.shards[shard].volatile_counts[access.database] != 0
+    cdef const Entry* next = NULL
+    cdef KeyRange done = keys[0]         # what this slice counts
     cdef OrderedPlace first, last
-    if partition == NULL or not range_ends(partition.ordered, keys, &first, &last):
+    cdef Bytes key
+    if partition == NULL:
         return NULL
-    if access.keyspace.shards[shard].volatile_counts[access.database]:
-        return count_entries(partition.ordered, first, keys, access.now_ms, total)
-    total[0] += ordered_count(partition.ordered, &first, last, COUNT_LEAVES)
-    return ordered_entry(partition.ordered, first) if first.node else NULL
+    if range_ends(partition.ordered, keys, &first, &last):
+        if expiring:
+            next = count_entries(partition.ordered, first, keys, access.now_ms, total)
+        else:
+            total[0] += ordered_count(partition.ordered, &first, last, COUNT_LEAVES)
+            next = ordered_entry(partition.ordered, first) if first.node else NULL
+    if next != NULL and not ordered_beyond(next, &keys.high, False):
+        key = entry_key(next)
+        done.high.edge = EDGE_EXCLUSIVE
+        done.high.data = key.data
+        done.high.size = key.size
+    total[0] += count_buffered(partition.ordered, &done, access.now_ms if expiring else 0)
+    return next
 
 
 # --- deleting
@@ -277,7 +333,9 @@ cdef Status range_delete(Access* access, uint32_t shard, const KeyRange* keys, u
     while count_max:
         place = ordered_seek(partition.ordered, &keys.low, False)
         if place.node == 0 or ordered_beyond(ordered_entry(partition.ordered, place), &keys.high, False):
-            return NOT_FOUND
+            place.node = 0
+            if not next_buffered(partition.ordered, keys, &place):
+                return NOT_FOUND
         name = entry_key(ordered_entry(partition.ordered, place))
         key = keyspace_key(access.keyspace, name.data, name.size)
         if not journal_ready(access.keyspace, access.group, key.size, 0):

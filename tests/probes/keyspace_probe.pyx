@@ -15,7 +15,7 @@ from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport (
     Access, keyspace_delete, keyspace_entry_bytes, keyspace_expire_at, keyspace_get, keyspace_idle_s,
     keyspace_peek, keyspace_put, keyspace_settle, keyspace_splice)
-from kvcy.engine.ordered cimport EDGE_HIGHEST, EDGE_LOWEST
+from kvcy.engine.ordered_bound cimport EDGE_HIGHEST, EDGE_LOWEST
 from kvcy.engine.ranging cimport KeyRange, range_ready_all, range_walk
 from kvcy.engine.queues cimport queues_of
 from kvcy.engine.rename cimport keyspace_copy, keyspace_rename

@@ -7,19 +7,25 @@ from kvcy.engine.arena cimport Arena, arena_alloc, arena_at, arena_clear, arena_
 from kvcy.engine.block cimport Block, Bytes, block_new, block_release
 from kvcy.engine.entry cimport ENTRY_KEY_APART, ENTRY_KEY_INLINE_MAX, Entry, entry_key, entry_key_block
 from kvcy.engine.memory cimport memory_fail_after, memory_fail_never
-from kvcy.engine.node cimport Node, node_children, node_handles, node_max
+from kvcy.engine.node cimport NODE_BYTES, Node, node_children, node_handles, node_max
 from kvcy.engine.ordered cimport (
-    EDGE_EXCLUSIVE, EDGE_HIGHEST, EDGE_INCLUSIVE, EDGE_LOWEST, OrderedBound, OrderedEdge, OrderedIndex, OrderedPlace,
-    ordered_beyond, ordered_bytes, ordered_count, ordered_entry, ordered_free, ordered_insert, ordered_moved,
-    ordered_new, ordered_node, ordered_ready, ordered_remove, ordered_seek, ordered_step)
+    OrderedPlace, ordered_bytes, ordered_count, ordered_entry, ordered_free, ordered_insert, ordered_moved,
+    ordered_new, ordered_ready, ordered_remove, ordered_seek, ordered_seek_buffered, ordered_step)
+from kvcy.engine.ordered_bound cimport (
+    EDGE_EXCLUSIVE, EDGE_HIGHEST, EDGE_INCLUSIVE, EDGE_LOWEST, OrderedBound, OrderedEdge, ordered_beyond)
+from kvcy.engine.ordered_buffer cimport (
+    BUFFER_ITEMS_MAX, BUFFER_NEW_MAX, BUFFER_NONE, BufferItem, OrderedBuffer, buffer_count, buffer_next)
 from kvcy.engine.ordered_compact cimport ordered_compact
-from kvcy.engine.pages cimport PagePool, pool_close, pool_init
+from kvcy.engine.ordered_index cimport OrderedIndex, ordered_node
+from kvcy.engine.ordered_merge cimport ordered_make_room
+from kvcy.engine.pages cimport PAGE_BYTES, PagePool, pool_close, pool_init
 from kvcy.engine.quiet cimport quiet_reclaim
 
 EDGES = {"lowest": EDGE_LOWEST, "[": EDGE_INCLUSIVE, "(": EDGE_EXCLUSIVE, "highest": EDGE_HIGHEST}
 
 cdef enum:
-    SKIP_WORD_BYTES = 4
+    NODE_WORD_BYTES = 4
+    ITEM_KEY_BYTES = 12
 
 
 cdef bytes key_bytes(const Entry* entry):
@@ -82,14 +88,14 @@ cdef class OrderedProbe:
         if not ordered_ready(self.index):
             return False
         handle = self.make(key)
-        ordered_insert(self.index, handle)
+        ordered_insert(self.index, handle, key, len(key))
         self.handles[key] = handle
         return True
 
-    def insert_without_memory(self, bytes key) -> bool:
-        """As insert, while every allocation fails."""
-        memory_fail_after(0)
-        self.pool.bytes_limit = 1
+    def insert_without_memory(self, bytes key, uint64_t allowed=0) -> bool:
+        """As insert, while all allocations but the first few fail."""
+        memory_fail_after(allowed)
+        self.pool.bytes_limit = max(1, allowed and self.pool.bytes_used + PAGE_BYTES * allowed)
         try:
             ready = ordered_ready(self.index)
         finally:
@@ -114,26 +120,46 @@ cdef class OrderedProbe:
         arena_free(&self.entries, &self.pool, old)
         self.handles[key] = new
 
+    def make_room(self) -> None:
+        """Sort the buffer's new keys in; a part of the buffer goes into the tree if it is fuller than it should be."""
+        assert ordered_make_room(self.index)
+
+    def buffered(self) -> list[bytes]:
+        """The keys of the buffer, as they lie there."""
+        cdef uint32_t at
+        return [key_bytes(self.entry(self.index.buffer.items[at].handle)) for at in range(self.index.buffer.count)]
+
     def walk(self, low: tuple[str, bytes], high: tuple[str, bytes], bint reverse) -> list[bytes]:
         """The keys from one end of the range to the other."""
         cdef OrderedBound start = bound(high if reverse else low)
         cdef OrderedBound stop = bound(low if reverse else high)
-        cdef OrderedPlace place = ordered_seek(self.index, &start, reverse)
+        found = self.walk_from(ordered_seek(self.index, &start, reverse), &stop, reverse)
+        others = self.walk_from(ordered_seek_buffered(self.index, &start, reverse), &stop, reverse)
+        for keys in (found, others):
+            assert keys == sorted(set(keys), reverse=reverse)
+        return sorted(found + others, reverse=reverse)
+
+    cdef list walk_from(self, OrderedPlace place, const OrderedBound* stop, bint reverse):
         found = []
-        while place.node and not ordered_beyond(ordered_entry(self.index, place), &stop, reverse):
+        while place.node and not ordered_beyond(ordered_entry(self.index, place), stop, reverse):
             found.append(key_bytes(ordered_entry(self.index, place)))
             place = ordered_step(self.index, place, reverse)
         return found
 
     def count(self, low: tuple[str, bytes], high: tuple[str, bytes], uint32_t leaves_max) -> int:
-        """How many keys the range has, counted in slices."""
+        """How many keys the range has, the tree's counted in slices."""
         cdef OrderedBound start = bound(low)
         cdef OrderedBound stop = bound(high)
         cdef OrderedPlace first = ordered_seek(self.index, &start, False)
         cdef OrderedPlace last = ordered_seek(self.index, &stop, True)
+        cdef uint32_t at = buffer_next(&self.index.buffer, &self.entries, 0, &start, &stop)
         cdef uint64_t total = 0
+        while at != <uint32_t> BUFFER_NONE:
+            total += 1
+            at = buffer_next(&self.index.buffer, &self.entries, at + 1, &start, &stop)
+        assert total == buffer_count(&self.index.buffer, &self.entries, &start, &stop)
         if not first.node or not last.node or ordered_beyond(ordered_entry(self.index, first), &stop, False):
-            return 0
+            return total
         while first.node:
             total += ordered_count(self.index, &first, last, leaves_max)
         return total
@@ -148,14 +174,20 @@ cdef class OrderedProbe:
     def nodes_in_use_bytes(self) -> int:
         return self.index.nodes.used_bytes
 
+    def skip(self) -> int:
+        """Bytes that all keys of the buffer share, and that it keeps once."""
+        return self.index.buffer.skip
+
     def height(self) -> int:
         return self.index.height
 
     def check(self) -> None:
-        """Every invariant that ordered.pxd states."""
+        """Every invariant that ordered.pxd and ordered_buffer.pxd state."""
         keys = self.check_level(self.index.root, self.index.height - 1, True)
+        assert keys == sorted(keys)
+        keys += self.check_buffer()
         assert len(keys) == self.index.count == len(self.handles)
-        assert keys == sorted(self.handles)
+        assert sorted(keys) == sorted(self.handles)
         leaves = self.check_links()
         spare = 0
         id = self.index.spare
@@ -163,12 +195,28 @@ cdef class OrderedProbe:
             spare += 1
             id = ordered_node(self.index, id).next
         assert spare == self.index.spare_count
-        assert self.index.nodes.used_bytes == (leaves + spare) * 1024, "a node was lost"
+        assert self.index.nodes.used_bytes == (leaves + spare) * NODE_BYTES, "a node was lost"
+
+    cdef list check_buffer(self):
+        cdef const OrderedBuffer* buffer = &self.index.buffer
+        cdef const BufferItem* item
+        cdef uint32_t at
+        assert buffer.sorted <= buffer.count <= buffer.capacity <= BUFFER_ITEMS_MAX
+        assert buffer.count - buffer.sorted <= BUFFER_NEW_MAX
+        keys = self.buffered()
+        assert keys[:buffer.sorted] == sorted(keys[:buffer.sorted])
+        for at in range(buffer.count):
+            item = &buffer.items[at]
+            key = keys[at]
+            assert self.handles[key] == item.handle
+            assert key.startswith(buffer.prefix[:buffer.skip])
+            numbers = <object> item.word << 32 | item.more
+            assert numbers == word(key, buffer.skip, ITEM_KEY_BYTES)
+        return keys
 
     cdef list check_level(self, uint32_t id, uint32_t level, bint root):
         cdef const Node* node = ordered_node(self.index, id)
         cdef uint32_t at
-        cdef uint32_t word
         assert node.level == level
         assert node.count <= node_max(node)
         assert node.count > (0 if level or not root else -1)
@@ -178,9 +226,7 @@ cdef class OrderedProbe:
             key = key_bytes(self.entry(node_handles(node)[at]))
             assert self.handles[key] == node_handles(node)[at]
             assert key.startswith(node.prefix[:node.skip])
-            padded = key[node.skip:node.skip + SKIP_WORD_BYTES].ljust(SKIP_WORD_BYTES, b"\0")
-            word = node.words[at]
-            assert word == <uint32_t> int.from_bytes(padded, "big")
+            assert node.words[at] == word(key, node.skip, NODE_WORD_BYTES)
             if level:
                 below = self.check_level(node_children(node)[at], level - 1, False)
                 assert below[0] == key
@@ -215,6 +261,11 @@ cdef class OrderedProbe:
                     child = node_children(node)[at]
                     below.append(child)
             level = below
+
+
+cdef object word(bytes key, uint32_t skip, int size):
+    """The bytes behind `skip` as a number, filled up with zeros."""
+    return int.from_bytes(key[skip:skip + size].ljust(size, b"\0"), "big")
 
 
 cdef OrderedBound bound(tuple which):
