@@ -1,1 +1,1 @@
-"""Nothing here is visible to Python: see batch.pxd."""
+"""Nothing here is visible to Python: see helper.pxd."""

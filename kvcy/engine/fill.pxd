@@ -7,7 +7,7 @@ by the run, slots are put one behind the other, nothing is searched. What fill_a
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
-from kvcy.engine.arena cimport arena_at, arena_class_bytes, arena_class_of
+from kvcy.engine.arena cimport ARENA_CLASSES, arena_at, arena_class_bytes, arena_class_of
 from kvcy.engine.entry cimport ENTRY_HEADER_BYTES, ENTRY_INLINE_MAX, ENTRY_KEY_INLINE_MAX, Entry
 from kvcy.engine.lru cimport lru_push
 from kvcy.engine.partition cimport LIST_LASTING, Partition
@@ -22,7 +22,7 @@ cdef struct Fill:
     Partition* partition
     uint32_t access                # of all entries
     Slot* before                   # the last slot that was appended; NULL: to be searched
-    FillRun runs[49]               # ARENA_CLASSES
+    FillRun runs[ARENA_CLASSES]
 
 cdef void fill_begin(Fill* fill, Partition* partition, uint32_t access) noexcept nogil
 # Gives back what was not used.

@@ -2,7 +2,7 @@
 """Filling a partition in hash order: see fill.pxd."""
 from libc.string cimport memset
 
-from kvcy.engine.arena cimport ARENA_CLASSES, arena_alloc_run, arena_free
+from kvcy.engine.arena cimport arena_alloc_run, arena_free
 
 
 cdef void fill_begin(Fill* fill, Partition* partition, uint32_t access) noexcept nogil:
