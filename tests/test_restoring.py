@@ -23,7 +23,7 @@ from kvcy import _inspection, _restoring
 from kvcy._facts import LogFacts
 from kvcy._loading import Loader, LoadStopped
 from kvcy._restoring import NotReachable, Point, Search, restore
-from kvcy.cli import server as cli
+from kvcy.cli import serving
 from kvcy.engine.directory import Directory, segment_name
 from kvcy.errors import DamagedError, DirectoryError
 from kvcy.server.loading import LoadWatch
@@ -355,8 +355,8 @@ def test_a_search_is_told_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return _inspection.read_log(*where, reach_and_wait)
 
     monkeypatch.setattr(_restoring, "read_log", read_log)
-    monkeypatch.setattr(cli, "LoadWatch", partial(LoadWatch, every_s=0.01))
-    cli.recover(str(path), Point.parse(str(end)), Log(str(told)))
+    monkeypatch.setattr(serving, "LoadWatch", partial(LoadWatch, every_s=0.01))
+    serving.recover(str(path), Point.parse(str(end)), Log(str(told)))
     lines = told.read_text().splitlines()
     assert f"Restoring {path} to {end}" in lines[0]
     assert re.search(r"Looking for the point in the log: \d+ % of \d+ bytes, about \d+ seconds left", lines[1])
