@@ -82,11 +82,14 @@ cdef class Snapshots:
             raise
         self.directory = directory
 
-    def save(self) -> str:
+    def save(self, *, bint gives_way=False) -> str:
         """Writes a snapshot and removes what it makes needless; the snapshot's name.
 
         Blocks; runs without the GIL. With a log the store is used meanwhile; without one, changes wait.
         REQUIRES: there is a directory, and no other thread is in here.
+
+        Args:
+            gives_way: pause half of the time, so that who shares a processor is hardly held up.
 
         Raises:
             SaveStopped: stop() was called.
@@ -100,6 +103,7 @@ cdef class Snapshots:
         cdef int result = 0
         self.plan_for(&plan)
         plan.quiet = self.log == NULL
+        plan.gives_way = gives_way and not plan.quiet
         new = snapshot_name(plan.begin_position) + NEW_SUFFIX
         path = os.path.join(self.directory.path, new)
         try:

@@ -66,6 +66,7 @@ cdef struct SnapshotPlan:
     uint32_t flags                       # SnapshotFlags
     bint quiet
     uint64_t sync_bytes                  # sync the file each time so much was written; 0: leave that to the caller
+    bint gives_way                       # pause as long as was worked, often: others may share the processor
 
 cdef struct SnapshotProgress:            # zeroed at first; read while the snapshot is written (relaxed)
     uint64_t keys
@@ -97,6 +98,7 @@ cdef struct SnapshotWriter:              # made before a fork: the child need no
     uint32_t seed                        # the file header's checksum
     uint64_t offset                      # of the next block in the file
     uint64_t unsynced
+    uint64_t began_ns                    # to work, after the last pause (monotonic)
     bint open                            # a block has been begun: the next three say what it is
     uint64_t position
     uint32_t first

@@ -9,10 +9,12 @@
 from libc.errno cimport EAGAIN, ENOMEM
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
+from posix.time cimport nanosleep, timespec
 
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.block cimport Bytes, block_release, block_retain
 from kvcy.engine.checksum cimport crc32c
+from kvcy.engine.clock cimport monotonic_ns
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, Entry, entry_expire_ms, entry_flags, entry_key, entry_type, entry_value)
 from kvcy.engine.files cimport file_sync, file_truncate, file_write_at
@@ -40,6 +42,7 @@ cdef enum:
     BUFFER_SLACK_BYTES = 262144      # behind SNAPSHOT_BLOCK_BYTES: one hold, and entries with equal bits
     APARTS_MIN = 1024                # as many stand apart in a block at most, but for those with equal bits
     AHEAD_SLOTS = 12                 # entries are fetched so long before they are copied
+    WORK_NS = 500000                 # between two pauses, and a pause
 
 cdef enum Step:                      # what a hold found
     STEP_MORE
@@ -273,6 +276,17 @@ cdef int block_end(SnapshotWriter* writer, uint32_t shard, int database, uint32_
     return error
 
 
+cdef void give_way(SnapshotWriter* writer) noexcept nogil:
+    """Pauses if it has worked for WORK_NS, for as long. REQUIRES: no lock is held."""
+    cdef timespec pause
+    if monotonic_ns() - writer.began_ns < <uint64_t> WORK_NS:
+        return
+    pause.tv_sec = 0
+    pause.tv_nsec = WORK_NS
+    nanosleep(&pause, NULL)
+    writer.began_ns = monotonic_ns()
+
+
 cdef int write_database(SnapshotWriter* writer, uint32_t shard, int database, uint64_t reshapes,
                         bint* again) noexcept nogil:
     """All blocks of one database's part of a shard; *again when the shard must be begun anew."""
@@ -287,6 +301,8 @@ cdef int write_database(SnapshotWriter* writer, uint32_t shard, int database, ui
         step = hold(writer, shard, database, &bits, reshapes)
         if not writer.plan.quiet:
             shard_unlock(writer.keyspace, shard, False)
+        if writer.plan.gives_way:
+            give_way(writer)
         if step == STEP_NO_MEMORY:
             return -ENOMEM
         if step == STEP_RESHAPED:
@@ -381,6 +397,7 @@ cdef int snapshot_write(SnapshotWriter* writer, Keyspace* keyspace, int file, co
     writer.progress = progress
     writer.offset = 0
     writer.unsynced = 0
+    writer.began_ns = monotonic_ns()
     block_reset(writer)
     store_relaxed_u64(&progress.greatest_position, plan.begin_position)
     error = write_header(writer)

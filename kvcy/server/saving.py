@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from functools import partial
 
 import trio
 
@@ -132,7 +133,7 @@ class Saver:
         if background and can_fork and (method == "fork" or (method == "auto" and not persistence.logging)):
             return await self._write_by_child(snapshots)
         snapshots.prepare()
-        return await call_thread(snapshots.save, snapshots.stop)
+        return await call_thread(partial(snapshots.save, gives_way=background), snapshots.stop)
 
     async def _write_by_child(self, snapshots: Snapshots) -> str:
         self.child = child = snapshots.fork()
