@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.keyspace_probe import Keys, Watching
+from probes.keyspace_probe import Keys, Watching, blocks_bytes, leaving_bytes
 
 SIZES = [0, 1, 7, 8, 40, 100, 1000, 2031, 2032, 2048, 2049, 5000, 40000]
 
@@ -126,6 +127,7 @@ def test_operations_match_a_dict(script: list[tuple], shards: int, lru_ordered: 
     keys, model = Keys(shards, lru_ordered), Model()
     for operation in script:
         step(keys, model, operation)
+        assert keys.held() == keys.held_by_entries()[:2]
     for database in range(2):
         live = model.live(database)
         assert sorted(keys.all_keys(database)) == sorted(live)
@@ -332,3 +334,82 @@ def test_flushed_memory_comes_back_by_upkeep() -> None:
     while keys.upkeep(4):
         pass
     assert keys.memory() < empty + 20_000
+
+
+def fill(keys: Keys, size: int) -> None:
+    for i in range(300):
+        keys.put(b"%d" % i, bytes(size), keys.now_ms + 1000 if i % 3 else 0, i % 2)
+    keys.put(b"k" * 5000, bytes(size))
+    keys.ordered_always(True)
+    while keys.upkeep(4):
+        pass
+
+
+@pytest.mark.parametrize("size", [10, 1000, 5000, 100_000, 300_000])
+@pytest.mark.parametrize("database", [None, -1, 0, 1])
+def test_a_flush_leaves_nothing_used_at_once(size: int, database: int | None) -> None:
+    """Before anything is freed; `None` is a database after the other."""
+    before, leaving, keys = blocks_bytes(), leaving_bytes(), Keys(4)
+    empty = keys.used()
+    fill(keys, size)
+    if database in (0, 1):
+        keys.flush(1 - database)
+        while keys.upkeep(4):
+            pass
+    full = keys.used()
+    assert full > empty + 150 * size
+    for each in (0, 1) if database is None else (database,):
+        keys.flush(each)
+    assert blocks_bytes()[0] > before[0] + 100 * size or size < 5000
+    assert keys.used() == empty
+    while keys.upkeep(4):
+        assert keys.used() <= empty
+    assert keys.used() == empty and blocks_bytes() == before and leaving_bytes() == leaving
+
+
+@pytest.mark.parametrize("size", [5000, 300_000])
+def test_what_was_renamed_copied_swapped_and_grown_leaves_with_a_flush(size: int) -> None:
+    before, leaving, keys = blocks_bytes(), leaving_bytes(), Keys(4)
+    empty = keys.used()
+    fill(keys, size)
+    for i in range(300):
+        assert keys.rename(b"%d" % i, b"new:%d" % i, i % 2, i % 3 % 2) == "ok"
+    assert keys.held_by_entries()[2] == 0
+    for i in range(100):
+        assert keys.splice(b"new:%d" % i, size, b"v" * size, i % 3 % 2) == ("ok", 2 * size)
+    for i in range(100, 200):
+        assert keys.copy(b"new:%d" % i, b"copy", i % 3 % 2, 2) == "ok"
+    assert keys.held() == keys.held_by_entries()[:2]
+    assert keys.held_by_entries()[2] > 0
+    keys.swap(0, 3)
+    assert keys.held() == keys.held_by_entries()[:2]
+    keys.flush(2)
+    shared = keys.held_by_entries()[2]
+    keys.flush()
+    assert keys.used() == empty + shared
+    while keys.upkeep(4):
+        pass
+    assert keys.used() == empty and blocks_bytes() == before and leaving_bytes() == leaving
+
+
+def test_a_copy_that_stays_counts_when_its_source_is_flushed() -> None:
+    keys = Keys(4)
+    keys.put(b"a", value_of(100_000, 1))
+    keys.put(b"b", value_of(100_000, 1))
+    assert keys.copy(b"a", b"c", 0, 1) == "ok"
+    used = keys.used()
+    keys.flush(0)
+    assert used - 110_000 < keys.used() < used - 99_000
+    while keys.upkeep(4):
+        pass
+    assert used - 110_000 < keys.used() < used - 99_000
+    assert keys.get(b"c", 1) == value_of(100_000, 1)
+
+
+def test_a_copy_without_memory_shares_nothing() -> None:
+    keys = Keys(4)
+    keys.put(b"a", value_of(100_000, 1))
+    held = keys.held()
+    keys.limit_pages(1)
+    assert keys.copy(b"a", b"c", 0, 1) == "no memory"
+    assert keys.held() == held == keys.held_by_entries()[:2]

@@ -94,6 +94,27 @@ def test_writes_are_refused_when_nothing_may_go(client: redis.Redis, policy: str
     assert client.set("b", VALUE)
 
 
+@pytest.mark.parametrize("size", [100, 1000, 100_000])
+@pytest.mark.parametrize("words", ["FLUSHALL", "FLUSHALL ASYNC", "FLUSHALL SYNC", "FLUSHDB"])
+def test_a_flush_makes_room_at_once(client: redis.Redis, words: str, size: int) -> None:
+    """What was flushed is freed in the background; nobody need wait for that."""
+    room = LIMIT if size < 100_000 else 20 * LIMIT
+    empty = used(client)
+    limit(client, "noeviction", room)
+    for _ in range(5):
+        pipeline = client.pipeline(transaction=False)
+        for number in range(room // size + 20):
+            pipeline.set(f"a:{number}", bytes(size))
+        assert isinstance(pipeline.execute(raise_on_error=False)[-1], redis.ResponseError)
+        pipeline.execute_command(*words.split())
+        pipeline.info("memory")
+        for number in range(room // size // 2 if size > 1000 else 1000):
+            pipeline.set(f"b:{number}", bytes(size))
+        flushed, memory, *sets = pipeline.execute()
+        assert flushed and sets == [True] * len(sets)
+        assert memory["used_memory"] - memory["mem_clients_normal"] < empty + 100_000 + 3 * size
+
+
 def test_volatile_keys_make_room_for_lasting_ones(client: redis.Redis) -> None:
     write(client, "volatile", 1000, ttl_s=1000)
     write(client, "lasting", 1000)

@@ -45,6 +45,7 @@ cdef struct Arena:
     uint32_t roomy[58]         # per class: first of the ring of pages with room, 0 none; its `previous` is the last
     uint64_t used_bytes        # cells in use, by class size
     uint64_t page_bytes        # memory taken: touched bytes of pages and the directory
+    bint disowned              # arena_disown
 
 cdef extern from *:
     """
@@ -66,7 +67,8 @@ cdef uint32_t arena_alloc_run(Arena* arena, PagePool* pool, size_t size, uint32_
 cdef void arena_free(Arena* arena, PagePool* pool, uint32_t handle) noexcept nogil
 # Gives all pages back at once, whatever is in them; the arena is then an empty one.
 cdef void arena_clear(Arena* arena, PagePool* pool) noexcept nogil
-# Its cells do not count in the pool's cell_bytes any more. REQUIRES: only arena_clear follows.
+# Its cells do not count in the pool's cell_bytes any more, and its directory is leaving. REQUIRES: only arena_clear
+# follows.
 cdef void arena_disown(Arena* arena, PagePool* pool) noexcept nogil
 
 # --- compaction: how partition_compact empties a page that is hardly used

@@ -101,8 +101,8 @@ cdef void free_directory(void* memory, void* capacity) noexcept nogil:
 
 
 cdef void retire_directory(Page* pages, uint32_t capacity) noexcept nogil:
+    """REQUIRES: it is leaving."""
     cdef Retired* note = <Retired*> (<char*> pages - sizeof(Retired))
-    memory_array_set_leaving(directory_bytes(capacity), True)
     quiet_retire_array(note, note, free_directory, <void*> <size_t> capacity)
 
 
@@ -127,6 +127,7 @@ cdef bint directory_grow(Arena* arena) noexcept nogil:
     arena.page_bytes += directory_bytes(capacity)
     if old != NULL:
         arena.page_bytes -= directory_bytes(arena.page_capacity)
+        memory_array_set_leaving(directory_bytes(arena.page_capacity), True)
         retire_directory(old, arena.page_capacity)
     arena.page_capacity = capacity
     return True
@@ -276,8 +277,13 @@ cdef void arena_free(Arena* arena, PagePool* pool, uint32_t handle) noexcept nog
 
 
 cdef void arena_disown(Arena* arena, PagePool* pool) noexcept nogil:
+    if arena.disowned:
+        return
+    arena.disowned = True
     add_relaxed_u64(&pool.cell_bytes, 0 - arena.used_bytes)
     arena.used_bytes = 0
+    if arena.pages != NULL:
+        memory_array_set_leaving(directory_bytes(arena.page_capacity), True)
 
 
 cdef void arena_clear(Arena* arena, PagePool* pool) noexcept nogil:

@@ -9,8 +9,12 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 from kvcy.engine.platform cimport add_acq_rel_u32, add_relaxed_u32
 
+cdef enum:
+    BLOCK_HEADER_BYTES = 24
+
 cdef struct Block:
     uint32_t references    # atomic
+    uint32_t sharing       # atomic; entries that share it (holdings.pxd), 0: it is not shared among entries
     size_t size            # bytes in use
     size_t capacity        # bytes there is room for
     char data[1]           # the bytes; the struct is over-allocated
@@ -34,7 +38,10 @@ cdef void block_free(Block* block) noexcept nogil
 cdef size_t block_bytes_total() noexcept nogil
 # The same without the blocks that are leaving: given up, but freed later, off the hot path.
 cdef size_t block_bytes_used() noexcept nogil
-cdef void block_set_leaving(const Block* block, bint leaving) noexcept nogil
+cdef void block_set_leaving(uint64_t bytes, bint leaving) noexcept nogil
+# Bytes the block takes from the system.
+cdef inline uint64_t block_bytes(const Block* block) noexcept nogil:
+    return BLOCK_HEADER_BYTES + block.capacity
 
 
 cdef inline uint64_t word_at(const char* at) noexcept nogil:

@@ -12,7 +12,6 @@ from kvcy.engine.memory cimport memory_free, memory_map, memory_map_resize, memo
 from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_relaxed_u64
 
 cdef enum:
-    BLOCK_HEADER_BYTES = 24
     BLOCK_MAP_BYTES_MIN = 262144     # header included
     BLOCK_PAGE_BYTES = 4096
 
@@ -46,6 +45,7 @@ cdef Block* block_new(size_t capacity) noexcept nogil:
     if block == NULL:
         return NULL
     block.references = 1
+    block.sharing = 0
     block.size = 0
     block.capacity = size - BLOCK_HEADER_BYTES
     add_relaxed_u64(&bytes_total, size)
@@ -94,9 +94,8 @@ cdef size_t block_bytes_total() noexcept nogil:
     return load_relaxed_u64(&bytes_total)
 
 
-cdef void block_set_leaving(const Block* block, bint leaving) noexcept nogil:
-    cdef uint64_t size = BLOCK_HEADER_BYTES + block.capacity
-    add_relaxed_u64(&bytes_leaving, size if leaving else 0 - size)
+cdef void block_set_leaving(uint64_t bytes, bint leaving) noexcept nogil:
+    add_relaxed_u64(&bytes_leaving, bytes if leaving else 0 - bytes)
 
 
 cdef size_t block_bytes_used() noexcept nogil:

@@ -7,11 +7,12 @@ entry that is met under an exclusive lock is removed by `expire_slot`, which is 
 from libc.string cimport memcpy, memset
 
 from kvcy.engine.arena cimport arena_at
-from kvcy.engine.block cimport Block, block_new, block_release, block_reserve
+from kvcy.engine.block cimport Block, block_bytes, block_new, block_release, block_reserve
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_INLINE_MAX, ENTRY_VALUE_APART, TYPE_STRING, entry_expire_ms, entry_expired,
     entry_flags, entry_type, entry_value, entry_value_block, entry_value_place)
 from kvcy.engine.events cimport EVENT_EXPIRED, EVENT_KEYMISS, EVENT_NEW, event_raise
+from kvcy.engine.holdings cimport holdings_resized
 from kvcy.engine.journal cimport (
     Change, journal_delete, journal_expire, journal_put, journal_ready, journal_splice)
 from kvcy.engine.lru cimport lru_touch
@@ -373,6 +374,7 @@ cdef bint splice_in_block(Access* access, Partition* partition, Slot* slot, cons
     cdef Entry* entry = partition_entry(partition, slot)
     cdef Block* block
     cdef size_t old_size
+    cdef uint64_t old_bytes
     if not entry_flags(entry) & ENTRY_VALUE_APART:
         return False
     block = entry_value_block(entry)
@@ -380,10 +382,12 @@ cdef bint splice_in_block(Access* access, Partition* partition, Slot* slot, cons
         return False
     old_size = block.size
     if size > block.capacity:
+        old_bytes = block_bytes(block)
         block = block_reserve(block, min(<size_t> VALUE_BYTES_MAX, size + (size if size < (1 << 20) else (1 << 20))))
         if block == NULL:
             return False
         entry_value_place(entry)[0] = block
+        holdings_resized(&partition.held, block, old_bytes)
     changed(access, access.database, key)
     if offset > old_size:
         memset(block.data + old_size, 0, offset - old_size)

@@ -7,7 +7,7 @@ from kvcy.engine.memory cimport memory_free, memory_new_lines
 from kvcy.engine.node cimport NODE_BYTES, Node, key_of, node_children, node_rank
 from kvcy.engine.ordered_bound cimport EDGE_EXCLUSIVE, EDGE_HIGHEST, EDGE_LOWEST
 from kvcy.engine.ordered_buffer cimport (
-    BUFFER_ITEMS_MIN, BUFFER_NONE, BufferItem, buffer_append, buffer_close, buffer_find, buffer_grow, buffer_has_room,
+    BUFFER_ITEMS_MIN, BUFFER_NONE, buffer_append, buffer_bytes, buffer_close, buffer_find, buffer_grow, buffer_has_room,
     buffer_remove, buffer_seek)
 from kvcy.engine.ordered_merge cimport ordered_make_room
 from kvcy.engine.ordered_tree cimport (
@@ -45,7 +45,7 @@ cdef bint ordered_ready(OrderedIndex* index) noexcept nogil:
 
 
 cdef uint64_t ordered_bytes(const OrderedIndex* index) noexcept nogil:
-    return sizeof(OrderedIndex) + index.nodes.page_bytes + index.buffer.capacity * sizeof(BufferItem)
+    return sizeof(OrderedIndex) + index.nodes.page_bytes + buffer_bytes(&index.buffer)
 
 
 # --- searching

@@ -41,6 +41,10 @@ cdef struct OrderedBuffer:         # zeroed: one without room
     uint32_t skip
     char[52] prefix                # NODE_PREFIX_MAX
 
+# What its items take, of memory_array_new.
+cdef inline uint64_t buffer_bytes(const OrderedBuffer* buffer) noexcept nogil:
+    return buffer.capacity * sizeof(BufferItem)
+
 # Gives it room for `capacity` items, more than it has; false (nothing changed): no memory.
 cdef bint buffer_grow(OrderedBuffer* buffer, uint32_t capacity) noexcept nogil
 cdef void buffer_close(OrderedBuffer* buffer) noexcept nogil

@@ -30,7 +30,7 @@ cdef bint buffer_grow(OrderedBuffer* buffer, uint32_t capacity) noexcept nogil:
 
 cdef void buffer_close(OrderedBuffer* buffer) noexcept nogil:
     if buffer.items != NULL:
-        memory_array_free(buffer.items, buffer.capacity * sizeof(BufferItem))
+        memory_array_free(buffer.items, buffer_bytes(buffer))
 
 
 # --- changing

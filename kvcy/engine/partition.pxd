@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from kvcy.engine.arena cimport Arena, arena_at
 from kvcy.engine.block cimport Block, Bytes, same_bytes
 from kvcy.engine.entry cimport Entry, entry_key
+from kvcy.engine.holdings cimport Holdings
 from kvcy.engine.lru cimport LruList
 from kvcy.engine.ordered_index cimport OrderedIndex
 from kvcy.engine.pages cimport PagePool
@@ -42,8 +43,9 @@ cdef struct Partition:         # what a read needs comes first
     Wheel* wheel               # NULL until an entry first had an expiry
     PagePool* pool
     Retired note               # by which a detached partition is retired
-    uint64_t blocks            # blocks that entries point to: 0 lets partition_free skip the walk
+    Holdings held              # the entries' blocks
     uint32_t compact_class     # where partition_compact goes on
+    bint disowned              # partition_disown
     OrderedIndex* ordered      # NULL until somebody needs the keys in order (ranging.pxd)
 
 cdef struct EntryPlan:         # what an entry is to be made of
@@ -56,7 +58,7 @@ cdef struct EntryPlan:         # what an entry is to be made of
     uint32_t access
 
 cdef Partition* partition_new(PagePool* pool, const AccessKind* kind) noexcept nogil     # NULL: no memory
-# It will only be freed, some time: its entries do not count any more in the pool.
+# It will only be freed, some time: nothing it has counts as used any more, but the blocks that its entries share.
 cdef void partition_disown(Partition* partition) noexcept nogil
 cdef void partition_free(Partition* partition) noexcept nogil       # at once; REQUIRES: nobody else can see it
 # Adds an entry for a key that is not there. False (and no change) when there is no memory.

@@ -12,39 +12,20 @@ from kvcy.engine.block cimport block_new, block_release, block_retain, block_set
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, ENTRY_EXPIRES, ENTRY_HEADER_BYTES, ENTRY_INLINE_MAX, ENTRY_KEY_APART, ENTRY_KEY_INLINE_MAX,
     ENTRY_VALUE_APART, EntryExpiry, entry_expiry, entry_flags, entry_key_block, entry_payload, entry_value_block)
+from kvcy.engine.holdings cimport holdings_add, holdings_release
 from kvcy.engine.lru cimport lru_moved, lru_push, lru_remove
-from kvcy.engine.memory cimport memory_free, memory_new_lines
+from kvcy.engine.memory cimport memory_array_set_leaving, memory_free, memory_new_lines
 from kvcy.engine.ordered cimport ordered_free, ordered_insert, ordered_moved, ordered_ready, ordered_remove
+from kvcy.engine.ordered_buffer cimport buffer_bytes
 from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_acquire_u32, unlikely
-from kvcy.engine.quiet cimport quiet_retire
 from kvcy.engine.table cimport (
-    table_close, table_from, table_init, table_insert, table_remove, table_reserve, table_set_handle)
+    table_bytes, table_close, table_from, table_init, table_insert, table_remove, table_reserve, table_set_handle)
 from kvcy.engine.wheel cimport (
     wheel_add, wheel_advance, wheel_changed, wheel_free, wheel_moved, wheel_new, wheel_next, wheel_remove)
-
-cdef enum:
-    BLOCK_BYTES_LAZY = 262144      # a larger block is freed by upkeep, not on the path of a command
 
 
 cdef inline bint kind_queued(const AccessKind* kind) noexcept nogil:
     return kind != NULL and kind.queued
-
-
-cdef void block_free_later(void* block, void* context) noexcept nogil:
-    block_set_leaving(<Block*> block, False)
-    block_release(<Block*> block)
-
-
-cdef void block_drop(Partition* partition, Block* block) noexcept nogil:
-    """Gives up the entry's reference of a block."""
-    invariant(partition.blocks > 0)
-    partition.blocks -= 1
-    if block.capacity > BLOCK_BYTES_LAZY:
-        block_set_leaving(block, True)
-        if quiet_retire(block, block_free_later, NULL):
-            return
-        block_set_leaving(block, False)
-    block_release(block)
 
 
 cdef Partition* partition_new(PagePool* pool, const AccessKind* kind) noexcept nogil:
@@ -73,46 +54,62 @@ cdef inline void count_one(Partition* partition, const Entry* entry, bint here) 
         add_relaxed_u64(&partition.pool.queued[entry.access >> QUEUE_SHIFT], 1 if here else <uint64_t> -1)
 
 
+cdef uint64_t own_bytes(const Partition* partition) noexcept nogil:
+    """What it takes of its own that counts in cell_bytes."""
+    return sizeof(Partition) + (sizeof(Wheel) if partition.wheel != NULL else 0)
+
+
+cdef uint64_t own_array_bytes(const Partition* partition) noexcept nogil:
+    """What it takes of memory_array_new, without its arenas."""
+    cdef uint64_t total = table_bytes(&partition.table)
+    return total + buffer_bytes(&partition.ordered.buffer) if partition.ordered != NULL else total
+
+
 cdef void partition_disown(Partition* partition) noexcept nogil:
+    invariant(not partition.disowned)
+    partition.disowned = True
     count_all(partition, False)
     partition.kind = NULL
+    add_relaxed_u64(&partition.pool.cell_bytes, 0 - own_bytes(partition))
+    memory_array_set_leaving(own_array_bytes(partition), True)
+    block_set_leaving(partition.held.bytes, True)
     arena_disown(&partition.arena, partition.pool)
     if partition.ordered != NULL:
         arena_disown(&partition.ordered.nodes, partition.pool)
 
 
-cdef void partition_free(Partition* partition) noexcept nogil:
+cdef void release_all(Partition* partition) noexcept nogil:
+    """Gives up the blocks of all entries, which are leaving."""
     cdef const Slot* slot
     cdef uint64_t bits = 0
+    cdef uint64_t held_bytes
     cdef uint32_t same
-    while partition.blocks:
+    while partition.held.count:
         slot = table_from(&partition.table, bits)
         if slot == NULL:
             break
         same = slot.bits
         bits = <uint64_t> same + 1
         while slot.handle and slot.bits == same:
-            blocks_release(partition, partition_entry(partition, slot))
+            held_bytes = partition.held.bytes
+            holdings_release(&partition.held, partition_entry(partition, slot))
+            block_set_leaving(held_bytes - partition.held.bytes, False)
             slot += 1
-    invariant(partition.blocks == 0)
+    invariant(partition.held.count == 0 and partition.held.bytes == 0)
+
+
+cdef void partition_free(Partition* partition) noexcept nogil:
+    cdef uint64_t array_bytes
+    if not partition.disowned:
+        partition_disown(partition)
+    release_all(partition)
+    array_bytes = own_array_bytes(partition)
     table_close(&partition.table)
-    partition_disown(partition)
-    add_relaxed_u64(&partition.pool.cell_bytes, 0 - <uint64_t> sizeof(Partition))
-    if partition.wheel != NULL:
-        add_relaxed_u64(&partition.pool.cell_bytes, 0 - <uint64_t> sizeof(Wheel))
-        wheel_free(partition.wheel)
+    wheel_free(partition.wheel)
     arena_clear(&partition.arena, partition.pool)
     ordered_free(partition.ordered)      # it has a page; the pool may be gone when the last pages are back
+    memory_array_set_leaving(array_bytes, False)
     memory_free(partition)
-
-
-cdef void blocks_release(Partition* partition, const Entry* entry) noexcept nogil:
-    """Gives up the references of a dead entry."""
-    cdef uint32_t flags = entry_flags(entry)
-    if flags & ENTRY_KEY_APART:
-        block_drop(partition, entry_key_block(entry))
-    if flags & ENTRY_VALUE_APART:
-        block_drop(partition, entry_value_block(entry))
 
 
 cdef inline LruList* list_of(Partition* partition, const Entry* entry, uint32_t flags) noexcept nogil:
@@ -255,7 +252,10 @@ cdef uint32_t entry_make(Partition* partition, const EntryPlan* plan, uint32_t f
         if value_block != NULL:
             block_release(value_block)
         return 0
-    partition.blocks += (key_block != NULL) + (value_block != NULL)
+    if key_block != NULL:
+        holdings_add(&partition.held, key_block)
+    if value_block != NULL:
+        holdings_add(&partition.held, value_block)
     entry_fill(<Entry*> arena_at(&partition.arena, handle), plan, flags, key_block, value_block)
     return handle
 
@@ -423,7 +423,7 @@ cdef void partition_exchange_back(Partition* partition, Slot* slot, uint32_t han
 
 
 cdef void partition_drop(Partition* partition, uint32_t handle) noexcept nogil:
-    blocks_release(partition, <const Entry*> arena_at(&partition.arena, handle))
+    holdings_release(&partition.held, <const Entry*> arena_at(&partition.arena, handle))
     arena_free(&partition.arena, partition.pool, handle)
 
 

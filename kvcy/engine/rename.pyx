@@ -4,12 +4,29 @@ from libc.string cimport memcmp, memset
 
 from kvcy.engine.entry cimport Entry, entry_value
 from kvcy.engine.events cimport EVENT_NEW, event_raise, events_wanted
+from kvcy.engine.holdings cimport Holdings, holdings_own, holdings_share
 from kvcy.engine.journal cimport journal_commit, journal_ready
 from kvcy.engine.keyspace cimport keyspace_delete, keyspace_peek, keyspace_plan_from, keyspace_restore
 from kvcy.engine.operations cimport OPERATION_HEAD_MAX, OpBuffer, ops_free
 from kvcy.engine.partition cimport EntryPlan
 from kvcy.engine.shards cimport ShardSet, shards_add, shards_clear
 from kvcy.engine.status cimport EXISTS, NOT_FOUND, NO_MEMORY, OK
+
+
+cdef inline Holdings* held_at(Access* access, const Key* key, int database) noexcept nogil:
+    """REQUIRES: there is a partition."""
+    return &access.keyspace.shards[key.shard].partitions[database].held
+
+
+cdef void own_target(Access* access, const Key* target, int target_database) noexcept nogil:
+    """After the source has gone."""
+    cdef int database = access.database
+    cdef const Entry* entry
+    access.database = target_database
+    entry = keyspace_peek(access, target)
+    if entry != NULL:
+        holdings_own(held_at(access, target, target_database), entry)
+    access.database = database
 
 
 cdef Status keyspace_copy(Access* access, const Key* source, const Key* target, int target_database,
@@ -26,7 +43,9 @@ cdef Status keyspace_copy(Access* access, const Key* source, const Key* target, 
     access.database = target_database
     taken = (not replace or events_wanted(&access.keyspace.events)) and keyspace_peek(access, target) != NULL
     if replace or not taken:
+        holdings_share(held_at(access, source, database), entry)
         status = keyspace_restore(access, target, &plan)
+        holdings_own(held_at(access, source, database), entry)
     if status == OK and taken:           # as in Redis, which deletes what it replaces here
         event_raise(&access.keyspace.events, EVENT_NEW, target_database, target.data, target.size)
     access.database = database
@@ -59,6 +78,7 @@ cdef Status keyspace_rename(Access* access, const Key* source, const Key* target
     status = keyspace_copy(access, source, target, target_database, replace)
     if status == OK:
         keyspace_delete(access, source)
+        own_target(access, target, target_database)
     return status
 
 

@@ -4,7 +4,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from kvcy.engine.block cimport Bytes
+from kvcy.engine.block cimport Block, Bytes, block_bytes, block_bytes_total, block_bytes_used
 from kvcy.engine.entry cimport ENTRY_EDITED, Entry, entry_expire_ms, entry_flags, entry_key, entry_value
 from kvcy.engine.eviction cimport (
     EVICTION_DONE, EVICTION_NOTHING, EvictionResult, eviction_adopt, eviction_configure, eviction_frequency,
@@ -20,19 +20,30 @@ from kvcy.engine.ranging cimport KeyRange, range_ready_all, range_walk
 from kvcy.engine.queues cimport queues_of
 from kvcy.engine.rename cimport keyspace_copy, keyspace_rename
 from kvcy.engine.shards cimport (
-    Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_memory_bytes, keyspace_new, keyspace_prefetch_entry,
-    keyspace_prefetch_slot, keyspace_used_bytes, shards_add, shards_add_all, shards_clear, shards_lock, shards_try_lock,
-    shards_unlock)
+    DATABASES_MAX, Key, Keyspace, ShardSet, keyspace_free, keyspace_key, keyspace_memory_bytes, keyspace_new,
+    keyspace_prefetch_entry, keyspace_prefetch_slot, keyspace_used_bytes, shards_add, shards_add_all, shards_clear,
+    shards_lock, shards_try_lock, shards_unlock)
 from kvcy.engine.whole cimport (
     keyspace_count, keyspace_count_volatile, keyspace_dirty, keyspace_flush, keyspace_random_in, keyspace_swap,
     keyspace_upkeep, keyspace_walk)
-from kvcy.engine.partition cimport LIST_LASTING, LIST_VOLATILE, Partition
+from kvcy.engine.memory cimport memory_array_bytes, memory_array_bytes_used
+from kvcy.engine.partition cimport LIST_LASTING, LIST_VOLATILE, LISTS_COUNT, Partition
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.status cimport Status
 from kvcy.engine.watch cimport watch_add, watch_broken, watch_clear
 from kvcy.engine.watchlist cimport Watcher
 
 STATUS = ("ok", "not found", "exists", "no memory", "wrong type", "too large")
+
+
+def leaving_bytes():
+    """Of the process: blocks', arrays'."""
+    return block_bytes_total() - block_bytes_used(), memory_array_bytes() - memory_array_bytes_used()
+
+
+def blocks_bytes():
+    """Of the process: all blocks', and those used."""
+    return block_bytes_total(), block_bytes_used()
 
 
 cdef Bytes borrowed(bytes source):
@@ -194,6 +205,42 @@ cdef class Keys:
 
     def used(self):
         return keyspace_used_bytes(self.keyspace)
+
+    def held(self):
+        """(Blocks that entries hold, bytes of those not shared), as counted in the partitions."""
+        cdef const Partition* partition
+        cdef uint64_t count = 0
+        cdef uint64_t size = 0
+        for shard in range(self.keyspace.shard_count):
+            for database in range(DATABASES_MAX):
+                partition = self.keyspace.shards[shard].partitions[database]
+                if partition != NULL:
+                    count += partition.held.count
+                    size += partition.held.bytes
+        return count, size
+
+    def held_by_entries(self):
+        """The same, and the bytes of shared blocks, each as often as it is held, by a walk over all entries."""
+        cdef const Partition* partition
+        cdef const Entry* entry
+        cdef uint32_t handle
+        count, size, shared = 0, 0, 0
+        for shard in range(self.keyspace.shard_count):
+            for database in range(DATABASES_MAX):
+                partition = self.keyspace.shards[shard].partitions[database]
+                for place in range(LISTS_COUNT if partition != NULL else 0):
+                    handle = partition.lists[place].head
+                    while handle:
+                        entry = <const Entry*> arena_at(&partition.arena, handle)
+                        for block in (<size_t> entry_key(entry).block, <size_t> entry_value(entry).block):
+                            if block:
+                                count += 1
+                                if (<const Block*> <size_t> block).sharing:
+                                    shared += block_bytes(<const Block*> <size_t> block)
+                                else:
+                                    size += block_bytes(<const Block*> <size_t> block)
+                        handle = entry.next
+        return count, size, shared
 
     def configure(self, policy, tenacity=100, lfu_log_factor=10, lfu_decay_minutes=1):
         eviction_configure(self.keyspace, POLICIES.index(policy), tenacity, lfu_log_factor, lfu_decay_minutes)
