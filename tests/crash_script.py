@@ -234,12 +234,13 @@ def waited(persistence: Persistence) -> bool:
 
 
 def close(persistence: Persistence, happens: Callable[..., None]) -> None:
-    logged = persistence.logging
+    """All that was issued is promised; but not by a broken log, which may have refused the last of it."""
+    promises = persistence.logging and not persistence.broken
     try:
         persistence.close()
     except LogError:
         return
-    if logged:
+    if promises:
         happens("promised")
 
 

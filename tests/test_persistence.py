@@ -134,11 +134,13 @@ def kill_while_loading(directory: Path, delay_s: float) -> None:
     """Starts a server, and kills it that long after it has taken the directory's lock."""
     command = [sys.executable, "-m", "kvcy", "--port", str(kvcy_server.free_port()), "--dir", str(directory)]
     with subprocess.Popen([*command, "--appendonly", "yes"], stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + kvcy_server.TIMEOUT_S
-        while (directory / LOCK_NAME).read_bytes() != b"%d\n" % process.pid:
-            assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(delay_s)
-        process.kill()
+        try:
+            deadline = time.monotonic() + kvcy_server.TIMEOUT_S
+            while (directory / LOCK_NAME).read_bytes() != b"%d\n" % process.pid:
+                assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(delay_s)
+        finally:
+            process.kill()
 
 
 def counter(client: Client, name: str) -> int:
