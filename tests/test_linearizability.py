@@ -194,10 +194,10 @@ def test_while_keys_are_evicted(tmp_path: Path) -> None:
         for seed in range(HISTORIES):
             assert server.run("FLUSHALL") == b"+OK\r\n"
             crowds = range(10, OPERATIONS, 10)
-            crowd = partial(other.send, *(["SET", f"other:{number}", "v" * 100_000] for number in range(20)))
+            crowd = partial(other.send, *(["SET", f"other:{number}", "v" * 100_000] for number in range(40)))
             recorder = Recorder(seed)
             recorder.drive(clients, OPERATIONS, dict.fromkeys(crowds, crowd))
-            assert [other.read() for _ in range(20 * len(crowds))] == [b"+OK\r\n"] * 20 * len(crowds)
+            assert [other.read() for _ in range(40 * len(crowds))] == [b"+OK\r\n"] * 40 * len(crowds)
             assert check(recorder.history, model=outcomes_with_eviction) is None
         evicted = re.search(rb"evicted_keys:(\d+)", server.run("INFO", "stats"))
         assert evicted
