@@ -25,7 +25,7 @@ def key_range(
     """Iterates over the keys from `start` up to, and not including, `stop` in order (that of bytes objects).
 
     Each that is there all the time comes exactly once, whatever else changes. The first call indexes the keys, which
-    takes about a microsecond a key.
+    takes a fraction of a microsecond a key.
 
     Args:
         start: where the range begins; None: with the smallest key.
