@@ -14,7 +14,7 @@ from kvcy.engine.platform cimport invariant
 
 cdef enum:
     ARENA_BYTES_MAX = 2112     # the largest cell
-    ARENA_CLASSES = 57         # classes there are (Arena.roomy has a place more)
+    ARENA_CLASSES = 57         # classes there are
     ARENA_PARTS_ABOVE_BYTES = 1024     # a larger cell is a part of a page
     ARENA_PARTS_FROM = 40      # from this class on a cell is a part of a page:
     ARENA_PARTS = 63           # in the first the 63rd, in the others always two less
@@ -42,7 +42,7 @@ cdef struct Arena:
     uint32_t page_count        # entries in use in `pages`
     uint32_t page_capacity
     uint32_t free_page         # head of free page numbers, linked by Page.next
-    uint32_t roomy[58]         # per class: first of the ring of pages with room, 0 none; its `previous` is the last
+    uint32_t roomy[ARENA_CLASSES + 1]  # per class: first of the ring of roomy pages, 0 none; its `previous` is the last
     uint64_t used_bytes        # cells in use, by class size
     uint64_t page_bytes        # memory taken: touched bytes of pages and the directory
     bint disowned              # arena_disown
