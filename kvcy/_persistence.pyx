@@ -8,24 +8,40 @@
       snapshots          makes them (_saving.pyx)
       close()            all is durable, or an exception says why not
 """
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from kvcy._core cimport Store
 from kvcy._saving cimport Snapshots
 from kvcy.engine.log cimport (
-    LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_NO, Log, LogPolicy, LogStatistics, log_appended, log_durable, log_error,
-    log_set_policy, log_state, log_statistics)
+    LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_NO, Log, LogPiece, LogPolicy, LogStatistics, log_appended, log_durable,
+    log_error, log_set_policy, log_state, log_statistics)
 from kvcy.engine.log_opening cimport LogOptions, log_open
 from kvcy.engine.log_writer cimport log_close, log_flush_run, log_prepare_run, log_stop
+from kvcy.engine.operations cimport OPERATION_HEAD_MAX, OpBuffer, ops_swap
 from kvcy.engine.snapshot cimport SNAPSHOT_BASED
 from kvcy.engine.whole cimport keyspace_dirty
 
 import errno
 import os
+import time
 
 from kvcy._loading import Loader, LoadReport
 from kvcy.errors import LogError
+
+cdef int close_log(Log* log, int64_t now_ms) noexcept nogil:
+    """As log_close; its conclusion is the swap of a database with itself."""
+    cdef char[OPERATION_HEAD_MAX] memory
+    cdef OpBuffer operation
+    cdef LogPiece conclusion
+    operation.data = memory
+    operation.size = 0
+    operation.capacity = sizeof(memory)
+    ops_swap(&operation, 0, 0)
+    conclusion.data = operation.data
+    conclusion.size = operation.size
+    return log_close(log, &conclusion, now_ms)
+
 
 POLICIES = {"always": LOG_ALWAYS, "everysec": LOG_EVERYSEC, "no": LOG_NO}
 
@@ -176,13 +192,14 @@ cdef class Persistence:
             LogError: something could not be made durable.
         """
         cdef Log* log = self.log
+        cdef int64_t now_ms = time.time_ns() // 1_000_000
         cdef int result = 0
         if log != NULL:
             self.store.keyspace.log = NULL
             self.snapshots.log = NULL
             self.log = NULL
             with nogil:
-                result = log_close(log)
+                result = close_log(log, now_ms)
         if self.directory is not None:
             self.directory.close()
         if result < 0:

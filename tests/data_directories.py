@@ -68,6 +68,18 @@ def flip(path: Path, offset: int) -> None:
         file.write(bytes([byte ^ 1]))
 
 
+def take_back_conclusion(path: Path) -> None:
+    """Erases the record with which a log is closed in good order, as if the process had been killed before it."""
+    conclusion = b"\6\0\0"
+    last = max(one for one in path.glob("log-*") if one.read_bytes()[HEADER:].strip(b"\0"))
+    data = last.read_bytes()
+    end = len(data.rstrip(b"\0")) - 1 + len(conclusion)
+    assert data[end - len(conclusion) : end] == conclusion
+    place = end - len(conclusion) - 32
+    assert place >= HEADER
+    last.write_bytes(data[:place] + bytes(len(data) - place))
+
+
 def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
     """Runs `kvcy` with these arguments: the exit status, and what was printed."""
     capsys.readouterr()

@@ -38,6 +38,7 @@ from kvcy._opening import open_data
 from probes import seam_probe
 
 COMMANDS = 25
+CONCLUSION_BYTES = 33  # the record with which a log is closed in good order, without its padding
 SCRIPTS: dict[str, dict[str, Any]] = {  # arguments of crash_script.run
     "new": {},
     "torn": {},
@@ -105,13 +106,13 @@ def torn(path: Path, seed: int) -> Promise:
 
 
 def torn_disk(path: Path, events: list[tuple[Any, ...]]) -> tuple[Disk, Promise]:
-    """The disk and what was promised when the last write of records was done by half."""
+    """The disk and what was promised when the last write of records was done by half, before the log was concluded."""
     names = {event[1]: event[2] for event in events if event[0] == "open"}
     last = len(events) - 1
     while (
         events[last][0] != "write"
         or events[last][2] < HEADER
-        or not any(events[last][3])
+        or len(events[last][3].rstrip(b"\0")) <= CONCLUSION_BYTES
         or not names[events[last][1]].startswith("log-")
     ):
         last -= 1

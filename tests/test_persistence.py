@@ -306,6 +306,26 @@ def test_other_policies_keep_what_a_clean_end_leaves(tmp_path: Path, policy: str
         assert server.run("DBSIZE") == b":1000\r\n"
 
 
+@pytest.mark.parametrize("policy", ["always", "everysec", "no"])
+def test_what_a_clean_end_leaves_is_never_taken_for_a_torn_tail(tmp_path: Path, policy: str) -> None:
+    with running(tmp_path, policy=policy) as server:
+        assert server.run("MSET", "a", "1", "b", "2") == b"+OK\r\n"
+        assert server.stop() == 0
+    whole = segment(tmp_path).read_bytes()
+    for place in (whole.index(b"\1a1"), 4096, 4096 + 4, 4096 + 8):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        segment(tmp_path).write_bytes(damaged)
+        found = RECORD.search(start_fails(tmp_path))
+        assert found and found[0] == "offset 4096, log position 0"
+    segment(tmp_path).write_bytes(whole)
+    for _ in range(2):
+        with running(tmp_path, policy=policy) as server:
+            assert server.run("MGET", "a", "b") == b"*2\r\n$1\r\n1\r\n$1\r\n2\r\n"
+            assert server.stop() == 0
+    assert segment(tmp_path).read_bytes() == whole  # said once is enough
+
+
 def test_the_policy_can_be_changed(tmp_path: Path) -> None:
     with running(tmp_path, policy="no") as server, server.connect() as client:
         assert client.run("CONFIG", "SET", "appendfsync", "always") == b"+OK\r\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import kvcy_server
 import pytest
 import redis_server
-from data_directories import content, files, fill, flip, opened, run, save
+from data_directories import content, files, fill, flip, opened, run, save, take_back_conclusion
 from rdb_files import rdb, saved, text
 
 from kvcy.engine.directory import segment_name
@@ -182,6 +182,7 @@ def test_merging(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_merging_behind_a_torn_tail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data"
     fill(data, 0, 10)
+    take_back_conclusion(data)
     flip(data / segment_name(0), (data / segment_name(0)).read_bytes().rindex(b"key:9"))
     dump = tmp_path / "dump.rdb"
     dump.write_bytes(rdb(b"\0" + text(b"other") + text(b"new")))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_directories import HEADER, SEGMENT_BYTES, content, files, fill, flip, run, save
+from data_directories import HEADER, SEGMENT_BYTES, content, files, fill, flip, run, save, take_back_conclusion
 
 from kvcy.cli.tools import main
 from kvcy.engine.directory import segment_name
@@ -79,6 +79,7 @@ def test_nothing_to_repair(data: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_torn_tail_is_left_to_the_server(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    take_back_conclusion(data)
     last = max(path for path in data.glob("log-*") if path.read_bytes()[HEADER:].strip(b"\0"))
     flip(last, last.read_bytes().rindex(b"key:"))
     before = files(data)

@@ -108,6 +108,7 @@ cdef struct Log:
     LogRing first
     uint64_t segment_bytes
     uint64_t began                      # the position at which it was opened
+    uint64_t vouched                    # what the records up to there call durable
     unsigned char history[16]
     int directory                       # borrowed
     uint64_t (*now_ns)() noexcept nogil

@@ -81,6 +81,7 @@ cdef Log* log_open(const LogOptions* options, int* error) noexcept nogil:
     log.now_ns = options.now_ns if options.now_ns != NULL else monotonic_ns
     log.began = log.appended = log.filled = log.taken = log.written = log.durable = options.position
     log.boundary = log.synced = options.position
+    log.vouched = options.durable
     log.file = log.next_file = -1
     error[0] = -segments_remove_from(log.directory, options.position // options.segment_bytes + 1)
     if error[0] == 0:

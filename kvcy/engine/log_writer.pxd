@@ -4,9 +4,9 @@
 Two threads serve a log: one in log_flush_run, and, so that making a segment stalls nobody, one in log_prepare_run
 (without it, the flusher makes segments). Both end soon after log_stop.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
-from kvcy.engine.log cimport Log
+from kvcy.engine.log cimport Log, LogPiece
 
 
 cdef extern from *:
@@ -29,6 +29,8 @@ cdef bint crowd_is_expected(Log* log) noexcept nogil
 cdef void log_flush_run(Log* log) noexcept nogil        # returns after log_stop, all being durable that can be
 cdef void log_prepare_run(Log* log) noexcept nogil
 cdef void log_stop(Log* log) noexcept nogil             # nothing may be appended after this
-# Makes durable what is not, and frees the log: 0, or a negative errno where that failed.
+# Makes durable what is not, and frees the log: 0, or a negative errno where that failed. `conclusion`, or NULL: an
+# operation that changes nothing. It becomes the last record, which calls all before it durable, so that damage there is
+# not taken for a torn tail; unless that has been called so already. That this record was written is not promised.
 # REQUIRES: nobody else uses it any more; both threads have ended, or never were.
-cdef int log_close(Log* log) noexcept nogil
+cdef int log_close(Log* log, const LogPiece* conclusion, int64_t time_ms) noexcept nogil

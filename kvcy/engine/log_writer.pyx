@@ -20,10 +20,10 @@ from kvcy.engine.futex cimport (
 )
 from kvcy.engine.log cimport (
     AWAKE, GATHERING, LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_FULL, LOG_WORKING, NEXT_FAILED, NEXT_MAKING, NEXT_READY,
-    NEXT_WANTED, PACING, SLEEPING, LogRing, log_free, log_give_room, log_publish, log_ring, log_tell,
-    log_tell_appenders, log_wake,
+    NEXT_WANTED, PACING, SLEEPING, LogPiece, LogRing, log_append, log_free, log_give_room, log_publish, log_ring,
+    log_tell, log_tell_appenders, log_wake,
 )
-from kvcy.engine.log_format cimport place_in_file
+from kvcy.engine.log_format cimport place_in_file, record_space
 from kvcy.engine.log_segment cimport segment_make
 from kvcy.engine.platform cimport invariant, load_relaxed_u64, store_relaxed_u64
 
@@ -372,11 +372,19 @@ cdef void log_stop(Log* log) noexcept nogil:
     log_wake(log)
 
 
-cdef int log_close(Log* log) noexcept nogil:
+cdef bint is_concluded(const Log* log, const LogPiece* conclusion) noexcept nogil:
+    """Whether no record that was there before this one would be called durable by it for the first time."""
+    return load_relaxed_u64(&log.records) == 0 and log.began - log.vouched <= record_space(conclusion.size)
+
+
+cdef int log_close(Log* log, const LogPiece* conclusion, int64_t time_ms) noexcept nogil:
     cdef int answer
     log_stop(log)
     log_flush_run(log)
     answer = 0 if log.durable == load_relaxed_u64(&log.appended) else -<int> log.error
+    if answer == 0 and conclusion != NULL and not is_concluded(log, conclusion):
+        log_append(log, conclusion, 1, time_ms)
+        log_flush_run(log)
     file_close(log.file)
     if log.next_state == NEXT_READY:
         file_close(log.next_file)

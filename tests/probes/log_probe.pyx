@@ -71,7 +71,7 @@ cdef class Writer:
     def __dealloc__(self) -> None:
         if self.log != NULL:
             with nogil:
-                log_close(self.log)
+                log_close(self.log, NULL, 0)
 
     def append(self, *pieces: bytes, int64_t time_ms=0) -> int:
         """Append one record; its end."""
@@ -165,7 +165,7 @@ cdef class Writer:
         cdef int answer
         self.log = NULL
         with nogil:
-            answer = log_close(log)
+            answer = log_close(log, NULL, 0)
         return answer
 
     @property
