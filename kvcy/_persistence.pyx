@@ -11,6 +11,7 @@
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
+from kvcy._conversions cimport clock_ms
 from kvcy._core cimport Store
 from kvcy._saving cimport Snapshots
 from kvcy.engine.log cimport (
@@ -24,7 +25,6 @@ from kvcy.engine.whole cimport keyspace_dirty
 
 import errno
 import os
-import time
 
 from kvcy._loading import Loader, LoadReport
 from kvcy.errors import LogError
@@ -192,7 +192,7 @@ cdef class Persistence:
             LogError: something could not be made durable.
         """
         cdef Log* log = self.log
-        cdef int64_t now_ms = time.time_ns() // 1_000_000
+        cdef int64_t now_ms = clock_ms()
         cdef int result = 0
         if log != NULL:
             self.store.keyspace.log = NULL

@@ -22,7 +22,8 @@ cdef class Snapshots:
     cdef int plan_for(self, SnapshotPlan* plan) except -1
     cdef int write(self, SnapshotWriter* writer, SnapshotPlan* plan, int file) noexcept nogil
     cdef str publish(self, SnapshotPlan* plan, str new)
-    cdef int remove_needless(self, uint64_t position) except -1
+    cdef int remove_needless(self, uint64_t position, bint gives_way) except -1
+    cdef int forget(self, list names) except -1
 
 cdef class ForkedSnapshot:
     cdef ForkedSave save             # not a child's any more when its pid is 0

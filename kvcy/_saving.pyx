@@ -17,6 +17,7 @@ from libc.string cimport memcpy, memset
 
 from kvcy._conversions cimport clock_ms
 from kvcy._core cimport Store
+from kvcy.engine.files cimport file_forget_gently
 from kvcy.engine.fork cimport ForkResult, fork_possible, snapshot_fork, snapshot_fork_close
 from kvcy.engine.log cimport log_appended, log_error, log_kick, log_wait
 from kvcy.engine.log_segment cimport segments_remove_before
@@ -30,7 +31,7 @@ import os
 import signal
 from contextlib import suppress
 
-from kvcy.engine.directory import NEW_SUFFIX, Directory, refusing, snapshot_name
+from kvcy.engine.directory import NEW_SUFFIX, Directory, refusing, segment_name, snapshot_name
 from kvcy.errors import DirectoryError, KvcyError, LogError, SaveStopped
 
 SYNC_BYTES = 16 << 20        # written between two syncs, so that none takes long
@@ -208,10 +209,10 @@ cdef class Snapshots:
         self.position = plan.begin_position
         self.bytes = self.progress.bytes
         self.flags = plan.flags & SNAPSHOT_BASED
-        self.remove_needless(plan.begin_position)
+        self.remove_needless(plan.begin_position, plan.gives_way)
         return name
 
-    cdef int remove_needless(self, uint64_t position) except -1:
+    cdef int remove_needless(self, uint64_t position, bint gives_way) except -1:
         """Removes what neither the snapshot at `position` nor a restore to one of the `keep_bytes` before it needs."""
         cdef uint64_t target = position - min(self.keep_bytes, position)
         cdef uint64_t segment_bytes = self.manifest.segment_bytes
@@ -222,6 +223,9 @@ cdef class Snapshots:
         base = max((one for one in snapshots if one <= target), default=None)
         if base is None:
             return 0  # the log's beginning, or the oldest snapshot, is needed
+        if gives_way:
+            self.forget([snapshot_name(one) for one in snapshots if one < base])
+            self.forget([segment_name(one) for one in self.directory.segments() if one < base // segment_bytes])
         for one in snapshots:
             if one < base:
                 self.directory.remove(snapshot_name(one))
@@ -232,6 +236,18 @@ cdef class Snapshots:
         if result < 0:
             raise DirectoryError(
                 f"old segments in {self.directory.path} could not be removed: {os.strerror(-result)}")
+        return 0
+
+    cdef int forget(self, list names) except -1:
+        """Lets the system forget these files before they are removed."""
+        cdef int directory = self.directory.file
+        cdef bytes name
+        cdef const char* text
+        for word in names:
+            name = word.encode()
+            text = name
+            with nogil:
+                file_forget_gently(directory, text)
         return 0
 
 

@@ -42,6 +42,12 @@ cdef int file_write_zeros(int file, uint64_t size, uint64_t offset) noexcept nog
 # The bytes read: `size` of them, or fewer at the end of the file.
 cdef int64_t file_read_at(int file, void* data, size_t size, uint64_t offset) noexcept nogil
 cdef int file_sync(int file) noexcept nogil
+# Hints, not of the table: they promise nothing, and take no error away from a sync.
+# The system may begin to write these bytes to the disk, so that a sync later has less to do.
+cdef void file_write_back(int file, uint64_t offset, uint64_t size) noexcept nogil
+# The system may take a synced file, which is about to be removed, out of its cache: little by little, with pauses. With
+# the removal it would do so at one go, some milliseconds for each 10 MB, and let nobody else have that processor.
+cdef void file_forget_gently(int directory, const char* name) noexcept nogil
 cdef int directory_sync(int directory) noexcept nogil
 # Gives a new, empty file its size, with disk space behind it: by fallocate, or by zeros where the file system cannot.
 cdef int file_allocate(int file, uint64_t size) noexcept nogil

@@ -6,6 +6,7 @@ is asked for in pieces of at most WRITE_BYTES_MAX: Linux writes no more than 2 G
 """
 from libc.errno cimport EINTR, EIO, ENOSYS, ENXIO, EOPNOTSUPP
 from libc.stdint cimport int64_t, uint64_t
+from posix.time cimport nanosleep, timespec
 
 from kvcy.engine.platform cimport invariant
 
@@ -13,6 +14,8 @@ cdef enum:
     WRITE_BYTES_MAX = 1 << 30
     ZEROS = 65536
     EXTENTS_MAX = 256               # that are looked at for a hole at the end
+    FORGET_BYTES = 2 << 20          # between two pauses
+    FORGET_PAUSE_NS = 500000
 
 cdef extern from *:
     """
@@ -40,6 +43,20 @@ cdef extern from *:
         return got < 0 ? -errno : (int64_t) got;
     }
     static int kvcy_file_sync(int file) { KVCY_ANSWER(fdatasync(file)); }
+    static void kvcy_file_write_back(int file, uint64_t offset, uint64_t size) {
+    #ifdef SYNC_FILE_RANGE_WRITE
+        if (sync_file_range(file, (off_t) offset, (off_t) size, SYNC_FILE_RANGE_WRITE) < 0) {}
+    #else
+        (void) file; (void) offset; (void) size;
+    #endif
+    }
+    static void kvcy_file_forget(int file, uint64_t offset, uint64_t size) {
+    #ifdef POSIX_FADV_DONTNEED
+        if (posix_fadvise(file, (off_t) offset, (off_t) size, POSIX_FADV_DONTNEED) != 0) {}
+    #else
+        (void) file; (void) offset; (void) size;
+    #endif
+    }
     static int kvcy_file_sync_directory(int directory) { KVCY_ANSWER(fsync(directory)); }
     static int kvcy_file_allocate(int file, uint64_t size) { KVCY_ANSWER(fallocate(file, 0, 0, (off_t) size)); }
     static int kvcy_file_truncate(int file, uint64_t size) { KVCY_ANSWER(ftruncate(file, (off_t) size)); }
@@ -78,6 +95,8 @@ cdef extern from *:
     int64_t kvcy_file_write(int, const char*, size_t, uint64_t) noexcept nogil
     int64_t kvcy_file_read(int, char*, size_t, uint64_t) noexcept nogil
     int kvcy_file_sync(int) noexcept nogil
+    void kvcy_file_write_back(int, uint64_t, uint64_t) noexcept nogil
+    void kvcy_file_forget(int, uint64_t, uint64_t) noexcept nogil
     int kvcy_file_sync_directory(int) noexcept nogil
     int kvcy_file_allocate(int, uint64_t) noexcept nogil
     int kvcy_file_truncate(int, uint64_t) noexcept nogil
@@ -194,6 +213,25 @@ cdef int file_sync(int file) noexcept nogil:
     while answer == -EINTR:
         answer = calls.sync(file)
     return answer
+
+
+cdef void file_write_back(int file, uint64_t offset, uint64_t size) noexcept nogil:
+    kvcy_file_write_back(file, offset, size)
+
+
+cdef void file_forget_gently(int directory, const char* name) noexcept nogil:
+    cdef int file = kvcy_file_open(directory, name, O_RDONLY, 0)
+    cdef int64_t size = kvcy_file_size(file) if file >= 0 else 0
+    cdef int64_t offset = 0
+    cdef timespec pause
+    pause.tv_sec = 0
+    pause.tv_nsec = FORGET_PAUSE_NS
+    while offset < size:
+        kvcy_file_forget(file, offset, FORGET_BYTES)
+        offset += FORGET_BYTES
+        nanosleep(&pause, NULL)
+    if file >= 0:
+        kvcy_file_close(file)
 
 
 cdef int directory_sync(int directory) noexcept nogil:

@@ -17,7 +17,7 @@ from kvcy.engine.checksum cimport crc32c
 from kvcy.engine.clock cimport monotonic_ns
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, Entry, entry_expire_ms, entry_flags, entry_key, entry_type, entry_value)
-from kvcy.engine.files cimport file_sync, file_truncate, file_write_at
+from kvcy.engine.files cimport file_sync, file_truncate, file_write_at, file_write_back
 from kvcy.engine.operations cimport OPERATION_HEAD_MAX, entry_head_write
 from kvcy.engine.partition cimport Partition, partition_entry
 from kvcy.engine.platform cimport invariant, load_relaxed_u32, prefetch, store_relaxed_u64
@@ -243,6 +243,8 @@ cdef int block_send(SnapshotWriter* writer) noexcept nogil:
         at = apart.at
     error = append(writer, writer.buffer + at, writer.size - at)
     writer.unsynced += writer.offset - start
+    if error == 0 and writer.plan.gives_way:
+        file_write_back(writer.file, start, writer.offset - start)
     if error == 0 and writer.plan.sync_bytes and writer.unsynced >= writer.plan.sync_bytes:
         writer.unsynced = 0
         error = file_sync(writer.file)
