@@ -58,9 +58,11 @@ def processors() -> tuple[int | None, int | None]:
     return (allowed[0], allowed[1]) if len(allowed) > 1 else (None, None)
 
 
-def load_once(server: Server, command: str, depth: int, requests: int, cpu: int | None) -> dict[str, Any]:
+def load_once(
+    server: Server, command: str, depth: int, requests: int, cpu: int | None, connections: int = CONNECTIONS
+) -> dict[str, Any]:
     """One run of redis-benchmark: {requests_per_s, cpu_ns, p50_ms, p99_ms}."""
-    arguments = ["redis-benchmark", "-p", str(server.port), "-t", command.lower(), "-c", str(CONNECTIONS)]
+    arguments = ["redis-benchmark", "-p", str(server.port), "-t", command.lower(), "-c", str(connections)]
     arguments += ["-d", str(VALUE_BYTES), "-P", str(depth), "-n", str(requests), "-r", str(KEYSPACE), "--csv"]
     before = server.cpu_ns()
     with comparison_servers.pinned(cpu):
