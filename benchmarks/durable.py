@@ -30,7 +30,12 @@ import comparison_servers
 
 DISK_MIB = 2048
 NAMES = ("redis", "kvcy")
-LOADS = (("always", 1, 1, 2_000), ("always", 50, 1, 40_000), ("everysec", 50, 1, 100_000), ("everysec", 50, 16, 400_000))
+LOADS = (  # appendfsync, connections, depth, requests
+    ("always", 1, 1, 2_000),
+    ("always", 50, 1, 40_000),
+    ("everysec", 50, 1, 100_000),
+    ("everysec", 50, 16, 400_000),
+)
 
 
 def output_of(*words: str) -> str:
