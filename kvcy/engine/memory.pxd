@@ -21,6 +21,9 @@ cdef void memory_free(void* memory) noexcept nogil
 cdef void* memory_map(size_t size) noexcept nogil                         # zero-filled, page-aligned
 cdef void* memory_map_resize(void* memory, size_t size, size_t new_size) noexcept nogil
 cdef void memory_unmap(void* memory, size_t size) noexcept nogil
+# Whether this thread unmaps large memory little by little, with pauses: the system takes a millisecond for each 20 MB,
+# and lets nobody else have the processor meanwhile.
+cdef void memory_set_patient(bint patient) noexcept nogil
 
 cdef void* memory_array_new(size_t size) noexcept nogil                   # zero-filled
 cdef void memory_array_free(void* array, size_t size) noexcept nogil

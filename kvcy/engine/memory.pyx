@@ -7,6 +7,7 @@ would be a pause, as would be the memory that is resident and never used.
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
+from posix.time cimport nanosleep, timespec
 
 from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_relaxed_u64, store_relaxed_u64, unlikely
 
@@ -37,6 +38,7 @@ cdef extern from *:
     #endif
     }
     #define kvcy_unmap(memory, size) ((void) munmap((memory), (size)))
+    static __thread int kvcy_patient;
     #if defined(__linux__) && !defined(MADV_POPULATE_WRITE)
     #define MADV_POPULATE_WRITE 23       /* a system older than Linux 5.14 answers that it does not know it */
     #endif
@@ -49,10 +51,15 @@ cdef extern from *:
     void* kvcy_map(size_t size) nogil
     void* kvcy_map_resize(void* memory, size_t size, size_t new_size) nogil
     void kvcy_unmap(void* memory, size_t size) nogil
+    bint kvcy_patient                # this thread's
     void kvcy_populate(void* memory, size_t size) nogil
 
 cdef extern from "<stdlib.h>" nogil:
     void* aligned_alloc(size_t alignment, size_t size)
+
+cdef enum:
+    UNMAP_BYTES = 2 << 20            # between two pauses of a patient thread
+    UNMAP_PAUSE_NS = 100000
 
 cdef uint64_t array_bytes        # atomic
 cdef uint64_t leaving_bytes      # atomic: of them, those of retired arrays
@@ -107,8 +114,21 @@ cdef void* memory_map_resize(void* memory, size_t size, size_t new_size) noexcep
 
 
 cdef void memory_unmap(void* memory, size_t size) noexcept nogil:
+    cdef timespec pause
     invariant(memory != NULL)
+    pause.tv_sec = 0
+    pause.tv_nsec = UNMAP_PAUSE_NS
+    while kvcy_patient and size > UNMAP_BYTES:
+        kvcy_unmap(memory, UNMAP_BYTES)
+        memory = <char*> memory + UNMAP_BYTES
+        size -= UNMAP_BYTES
+        nanosleep(&pause, NULL)
     kvcy_unmap(memory, size)
+
+
+cdef void memory_set_patient(bint patient) noexcept nogil:
+    global kvcy_patient
+    kvcy_patient = patient
 
 
 cdef void* memory_array_new(size_t size) noexcept nogil:

@@ -17,6 +17,7 @@ from kvcy.engine.clock cimport monotonic_ns
 from kvcy.engine.eviction cimport eviction_upkeep
 from kvcy.engine.expiry cimport keyspace_expire
 from kvcy.engine.whole cimport keyspace_upkeep
+from kvcy.engine.memory cimport memory_set_patient
 from kvcy.engine.platform cimport load_relaxed_u64
 from kvcy.engine.quiet cimport quiet_reclaim
 
@@ -81,7 +82,9 @@ cdef class Upkeep:
         """Returns when stopped."""
         return_memory_early()
         with nogil:
+            memory_set_patient(True)
             self.work()
+            memory_set_patient(False)
 
     cdef void work(self) noexcept nogil:
         cdef pollfd stopped
