@@ -3,12 +3,13 @@
 Run: `python benchmarks/fairness.py` (a minute or two), on a machine that does nothing else; `--seconds 0.2` to try it.
 
 The 49 send one GET at a time, in turn, at times that are fixed before (an open loop, RATE a second together); a latency
-counts from when the GET was due. Beside them runs, in turn: nobody; a process that asks
-nothing of the server and only computes; a client that sends pipelines of 10,000 GETs; one that sets a value of 100 MB
-again and again; one that gets it. The rounds alternate, so a slow minute of the machine is everybody's, and medians of
-the rounds are compared. Server on one processor, clients on another: so that the demanding client does not take processor
-time from the load generator, it has the scheduling policy that only takes what others leave (Linux); what is still left
-of that, the process that computes shows. How much of its demand was met is told too. The same for Redis, if it is there.
+counts from when the GET was due. Beside them runs, in turn: nobody; a process that asks nothing of the server and only
+computes; a client that sends pipelines of 10,000 GETs; one that sets a value of 100 MB again and again; one that gets
+it. The rounds alternate, so a slow minute of the machine is everybody's, and medians of the rounds are compared.
+
+Server on one processor, clients on another: so that the demanding client does not take processor time from the 49, it
+has the scheduling policy that only takes what others leave (Linux); what it takes after all, the process that computes
+shows. How much of its demand was met is told too. The same for Redis, if it is there.
 """
 
 from __future__ import annotations
