@@ -6,9 +6,9 @@ The keys stay in their entries; a node (node.pxd) has for each key the handle an
 the handle of the smallest key below each child: there are no copies of keys. Order is that of memcmp, a prefix before
 what it begins.
 
-A new key goes into the buffer (ordered_buffer.pxd). When that is full its new keys are sorted in, and a part of it, a
-run of neighbours, goes into the tree (ordered_merge.pxd): several keys to a leaf, leaf after leaf. Nobody has to merge
-before he reads: a range is read from tree and buffer.
+A new key goes into the buffer (ordered_buffer.pxd), there into a bucket of neighbours. When there is no room a bucket
+is emptied into the tree (ordered_merge.pxd): many keys to a leaf, leaf after leaf. Nobody has to merge before he
+reads: a range is read from tree and buffer.
 
 What holds: every key of the index is either in the tree or in the buffer; the nodes of a level are linked in order;
 only the root may be an empty leaf, and an inner root has two children at least; handles[i] of an inner node is
@@ -25,8 +25,11 @@ from kvcy.engine.arena cimport Arena, arena_at
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.node cimport node_handles
 from kvcy.engine.ordered_bound cimport OrderedBound
+from kvcy.engine.ordered_buffer cimport buffer_append, buffer_has_room
 from kvcy.engine.ordered_index cimport OrderedIndex, ordered_node
+from kvcy.engine.ordered_merge cimport ordered_make_room
 from kvcy.engine.pages cimport PagePool
+from kvcy.engine.platform cimport likely
 
 cdef enum:
     PLACE_BUFFERED = 0xFFFFFFFF    # OrderedPlace.node of a key in the buffer
@@ -39,11 +42,6 @@ cdef struct OrderedPlace:          # of a key, valid until the index changes
 cdef OrderedIndex* ordered_new(const Arena* entries, PagePool* pool) noexcept nogil
 cdef void ordered_free(OrderedIndex* index) noexcept nogil           # NULL is allowed
 cdef uint64_t ordered_bytes(const OrderedIndex* index) noexcept nogil
-# Makes sure that the next insertion cannot fail; false (nothing changed): there is no memory.
-cdef bint ordered_ready(OrderedIndex* index) noexcept nogil
-# Puts it into the buffer. The key is the entry's. REQUIRES: ordered_ready said yes since the last insertion; no entry
-# of the index has the same key.
-cdef void ordered_insert(OrderedIndex* index, uint32_t handle, const char* key, size_t size) noexcept nogil
 # REQUIRES: the entry is in the index, and its key is still to be read.
 cdef void ordered_remove(OrderedIndex* index, uint32_t handle) noexcept nogil
 # The entry `old` is replaced by `new`. REQUIRES: both are to be read and have the same key.
@@ -63,6 +61,18 @@ cdef OrderedPlace ordered_step(const OrderedIndex* index, OrderedPlace place, bi
 # REQUIRES: `first` is not behind `last`; both are in the tree.
 cdef uint64_t ordered_count(const OrderedIndex* index, OrderedPlace* first, OrderedPlace last,
                             uint32_t leaves_max) noexcept nogil
+
+
+cdef inline bint ordered_ready(OrderedIndex* index) noexcept nogil:
+    """Makes sure that the next insertion cannot fail; false (nothing changed): there is no memory."""
+    return likely(buffer_has_room(&index.buffer)) or ordered_make_room(index)
+
+
+cdef inline void ordered_insert(OrderedIndex* index, uint32_t handle, const char* key, size_t size) noexcept nogil:
+    """Puts it into the buffer. The key is the entry's. REQUIRES: ordered_ready said yes since the last insertion; no
+    entry of the index has the same key."""
+    buffer_append(&index.buffer, handle, key, size)
+    index.count += 1
 
 
 cdef inline uint32_t ordered_handle(const OrderedIndex* index, OrderedPlace place) noexcept nogil:

@@ -7,12 +7,11 @@ from kvcy.engine.memory cimport memory_free, memory_new_lines
 from kvcy.engine.node cimport NODE_BYTES, Node, key_of, node_children, node_rank
 from kvcy.engine.ordered_bound cimport EDGE_EXCLUSIVE, EDGE_HIGHEST, EDGE_LOWEST
 from kvcy.engine.ordered_buffer cimport (
-    BUFFER_ITEMS_MIN, BUFFER_NONE, buffer_append, buffer_bytes, buffer_close, buffer_find, buffer_grow, buffer_has_room,
-    buffer_remove, buffer_seek)
-from kvcy.engine.ordered_merge cimport ordered_make_room
+    BUFFER_CHUNKS_MIN, BUFFER_NONE, buffer_bytes, buffer_close, buffer_find, buffer_grow, buffer_remove)
+from kvcy.engine.ordered_search cimport buffer_seek
 from kvcy.engine.ordered_tree cimport (
     Path, find_leaf, find_rank, node_new, node_prefetch, nodes_ready, tree_remove)
-from kvcy.engine.platform cimport invariant, likely
+from kvcy.engine.platform cimport invariant
 
 
 # --- life
@@ -24,7 +23,7 @@ cdef OrderedIndex* ordered_new(const Arena* entries, PagePool* pool) noexcept no
         return NULL
     index.entries = entries
     index.pool = pool
-    if not nodes_ready(index) or not buffer_grow(&index.buffer, BUFFER_ITEMS_MIN):
+    if not nodes_ready(index) or not buffer_grow(&index.buffer, BUFFER_CHUNKS_MIN):
         ordered_free(index)
         return NULL
     index.root = node_new(index)
@@ -38,10 +37,6 @@ cdef void ordered_free(OrderedIndex* index) noexcept nogil:
     buffer_close(&index.buffer)
     arena_clear(&index.nodes, index.pool)
     memory_free(index)
-
-
-cdef bint ordered_ready(OrderedIndex* index) noexcept nogil:
-    return likely(buffer_has_room(&index.buffer)) or ordered_make_room(index)
 
 
 cdef uint64_t ordered_bytes(const OrderedIndex* index) noexcept nogil:
@@ -142,11 +137,6 @@ cdef uint64_t ordered_count(const OrderedIndex* index, OrderedPlace* first, Orde
 
 # --- changing
 
-cdef void ordered_insert(OrderedIndex* index, uint32_t handle, const char* key, size_t size) noexcept nogil:
-    buffer_append(&index.buffer, handle, key, size)
-    index.count += 1
-
-
 cdef void ordered_remove(OrderedIndex* index, uint32_t handle) noexcept nogil:
     cdef Bytes key = key_of(index.entries, handle)
     cdef Path path
@@ -154,7 +144,7 @@ cdef void ordered_remove(OrderedIndex* index, uint32_t handle) noexcept nogil:
     if find_entry(index, &key, handle, &path):
         tree_remove(index, &path)
     else:
-        buffer_remove(&index.buffer, buffer_find(&index.buffer, handle, &key), 1)
+        buffer_remove(&index.buffer, buffer_find(&index.buffer, handle, &key))
 
 
 cdef void ordered_moved(OrderedIndex* index, uint32_t old, uint32_t new) noexcept nogil:

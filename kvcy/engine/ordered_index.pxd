@@ -21,7 +21,6 @@ cdef struct OrderedIndex:
     uint32_t spare                 # nodes kept ready, linked by `next`
     uint32_t spare_count
     OrderedBuffer buffer
-    uint64_t sweep                 # the buffer's items from this word on are the next to go into the tree
 
 
 cdef inline Node* ordered_node(const OrderedIndex* index, uint32_t node) noexcept nogil:

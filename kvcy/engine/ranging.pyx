@@ -19,8 +19,9 @@ from kvcy.engine.ordered cimport (
     PLACE_BUFFERED, OrderedPlace, ordered_bytes, ordered_count, ordered_entry, ordered_free, ordered_insert,
     ordered_new, ordered_prefetch, ordered_ready, ordered_seek, ordered_seek_buffered, ordered_step)
 from kvcy.engine.ordered_bound cimport EDGE_EXCLUSIVE, ordered_beyond
-from kvcy.engine.ordered_buffer cimport BUFFER_NONE, buffer_count, buffer_next
+from kvcy.engine.ordered_buffer cimport BUFFER_NONE
 from kvcy.engine.ordered_index cimport OrderedIndex, ordered_node
+from kvcy.engine.ordered_search cimport buffer_count, buffer_next
 from kvcy.engine.platform cimport invariant, prefetch
 from kvcy.engine.shards cimport Key, keyspace_key, shard_lock, shard_unlock
 from kvcy.engine.status cimport NOT_FOUND, NO_MEMORY, OK
@@ -224,9 +225,9 @@ cdef inline bint range_ends(const OrderedIndex* index, const KeyRange* keys, Ord
 cdef inline bint next_buffered(const OrderedIndex* index, const KeyRange* keys, OrderedPlace* place) noexcept nogil:
     """Moves from one of the buffer's keys in the range to the next, in no order; false: there is none left. The first
     call is made with place.node == 0."""
-    cdef uint32_t from_at = place.at + 1 if place.node else 0
+    cdef uint32_t after = place.at if place.node else <uint32_t> BUFFER_NONE
     place.node = PLACE_BUFFERED
-    place.at = buffer_next(&index.buffer, index.entries, from_at, &keys.low, &keys.high)
+    place.at = buffer_next(&index.buffer, index.entries, after, &keys.low, &keys.high)
     return place.at != BUFFER_NONE
 
 

@@ -14,10 +14,12 @@ from kvcy.engine.ordered cimport (
 from kvcy.engine.ordered_bound cimport (
     EDGE_EXCLUSIVE, EDGE_HIGHEST, EDGE_INCLUSIVE, EDGE_LOWEST, OrderedBound, OrderedEdge, ordered_beyond)
 from kvcy.engine.ordered_buffer cimport (
-    BUFFER_ITEMS_MAX, BUFFER_NEW_MAX, BUFFER_NONE, BufferItem, OrderedBuffer, buffer_count, buffer_next)
+    BUFFER_BUCKET_ITEMS_MAX, BUFFER_BUCKETS_MAX, BUFFER_CHUNK_ITEMS, BUFFER_CHUNKS_MAX, BUFFER_NEW_MAX, BUFFER_NONE,
+    BufferItem, OrderedBuffer, buffer_chunk, buffer_first_items)
 from kvcy.engine.ordered_compact cimport ordered_compact
 from kvcy.engine.ordered_index cimport OrderedIndex, ordered_node
 from kvcy.engine.ordered_merge cimport ordered_make_room
+from kvcy.engine.ordered_search cimport buffer_count, buffer_next
 from kvcy.engine.pages cimport PAGE_BYTES, PagePool, pool_close, pool_init
 from kvcy.engine.quiet cimport quiet_reclaim
 
@@ -121,13 +123,38 @@ cdef class OrderedProbe:
         self.handles[key] = new
 
     def make_room(self) -> None:
-        """Sort the buffer's new keys in; a part of the buffer goes into the tree if it is fuller than it should be."""
+        """Put the buffer's new keys into their buckets; some of these go into the tree if there is no room."""
         assert ordered_make_room(self.index)
 
     def buffered(self) -> list[bytes]:
         """The keys of the buffer, as they lie there."""
-        cdef uint32_t at
-        return [key_bytes(self.entry(self.index.buffer.items[at].handle)) for at in range(self.index.buffer.count)]
+        return [key_bytes(self.entry(handle)) for handle, _ in self.items(None)]
+
+    def buckets(self) -> int:
+        return self.index.buffer.buckets
+
+    cdef list items(self, bucket):
+        """Handles and numbers of a bucket's items (with None of all, the new ones first)."""
+        cdef const OrderedBuffer* buffer = &self.index.buffer
+        cdef const BufferItem* chunk
+        cdef uint32_t at, number, count
+        found = []
+        if bucket is None:
+            for at in range(buffer.fresh):
+                found.append((buffer.items[at].handle, numbers(&buffer.items[at])))
+            for number in range(buffer.buckets):
+                found += self.items(number)
+            return found
+        at = bucket
+        number = buffer.firsts[at]
+        count = buffer_first_items(buffer, at)
+        while number:
+            chunk = buffer_chunk(buffer, number)
+            for at in range(count):
+                found.append((chunk[at].handle, numbers(&chunk[at])))
+            count = BUFFER_CHUNK_ITEMS
+            number = buffer.nexts[number]
+        return found
 
     def walk(self, low: tuple[str, bytes], high: tuple[str, bytes], bint reverse) -> list[bytes]:
         """The keys from one end of the range to the other."""
@@ -152,11 +179,11 @@ cdef class OrderedProbe:
         cdef OrderedBound stop = bound(high)
         cdef OrderedPlace first = ordered_seek(self.index, &start, False)
         cdef OrderedPlace last = ordered_seek(self.index, &stop, True)
-        cdef uint32_t at = buffer_next(&self.index.buffer, &self.entries, 0, &start, &stop)
+        cdef uint32_t at = buffer_next(&self.index.buffer, &self.entries, BUFFER_NONE, &start, &stop)
         cdef uint64_t total = 0
         while at != <uint32_t> BUFFER_NONE:
             total += 1
-            at = buffer_next(&self.index.buffer, &self.entries, at + 1, &start, &stop)
+            at = buffer_next(&self.index.buffer, &self.entries, at, &start, &stop)
         assert total == buffer_count(&self.index.buffer, &self.entries, &start, &stop)
         if not first.node or not last.node or ordered_beyond(ordered_entry(self.index, first), &stop, False):
             return total
@@ -170,6 +197,9 @@ cdef class OrderedProbe:
 
     def memory_bytes(self) -> int:
         return ordered_bytes(self.index)
+
+    def page_bytes(self) -> int:
+        return self.index.nodes.page_bytes
 
     def nodes_in_use_bytes(self) -> int:
         return self.index.nodes.used_bytes
@@ -199,19 +229,36 @@ cdef class OrderedProbe:
 
     cdef list check_buffer(self):
         cdef const OrderedBuffer* buffer = &self.index.buffer
-        cdef const BufferItem* item
-        cdef uint32_t at
-        assert buffer.sorted <= buffer.count <= buffer.capacity <= BUFFER_ITEMS_MAX
-        assert buffer.count - buffer.sorted <= BUFFER_NEW_MAX
-        keys = self.buffered()
-        assert keys[:buffer.sorted] == sorted(keys[:buffer.sorted])
-        for at in range(buffer.count):
-            item = &buffer.items[at]
-            key = keys[at]
-            assert self.handles[key] == item.handle
+        cdef uint32_t at, number
+        assert buffer.fresh <= BUFFER_NEW_MAX
+        assert buffer.chunks <= BUFFER_CHUNKS_MAX
+        assert 1 <= buffer.buckets <= BUFFER_BUCKETS_MAX
+        assert buffer.lows[0] == 0
+        chunks = total = 0
+        for at in range(buffer.buckets):
+            held = self.items(at)
+            assert len(held) == buffer.counts[at] <= BUFFER_BUCKET_ITEMS_MAX
+            assert (buffer.firsts[at] != 0) == (len(held) > 0)
+            words = [made >> 32 for _, made in held]
+            assert all(buffer.lows[at] <= word for word in words)
+            if at + 1 < buffer.buckets:
+                assert buffer.lows[at] <= buffer.lows[at + 1]
+                assert all(word <= buffer.lows[at + 1] for word in words)
+            chunks += (len(held) + BUFFER_CHUNK_ITEMS - 1) // BUFFER_CHUNK_ITEMS
+            total += len(held)
+        assert total == buffer.count
+        number = buffer.spare
+        while number:
+            chunks += 1
+            number = buffer.nexts[number]
+        assert chunks == buffer.chunks, "a chunk was lost"
+        keys = []
+        for handle, made in self.items(None):
+            key = key_bytes(self.entry(handle))
+            assert self.handles[key] == handle
             assert key.startswith(buffer.prefix[:buffer.skip])
-            numbers = <object> item.word << 32 | item.more
-            assert numbers == word(key, buffer.skip, ITEM_KEY_BYTES)
+            assert made == word(key, buffer.skip, ITEM_KEY_BYTES)
+            keys.append(key)
         return keys
 
     cdef list check_level(self, uint32_t id, uint32_t level, bint root):
@@ -261,6 +308,10 @@ cdef class OrderedProbe:
                     child = node_children(node)[at]
                     below.append(child)
             level = below
+
+
+cdef object numbers(const BufferItem* item):
+    return <object> item.word << 32 | item.more
 
 
 cdef object word(bytes key, uint32_t skip, int size):
