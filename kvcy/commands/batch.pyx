@@ -2,7 +2,9 @@
 """Batches of commands: see batch.pxd."""
 from kvcy.commands.registry cimport row_find, row_subcommand
 from kvcy.commands.types cimport ONE_KEY, RUNS_AHEAD, SESSION_MULTI, Row
-from kvcy.engine.shards cimport keyspace_key, keyspace_prefetch_entry, keyspace_prefetch_slot
+from kvcy.engine.eviction cimport eviction_prefetch
+from kvcy.engine.partition cimport AccessKind
+from kvcy.engine.shards cimport keyspace_key, keyspace_prefetch_entry, keyspace_prefetch_slot, load_kind
 from kvcy.protocol.parser cimport PARSE_COMMAND, PARSE_MORE, parser_next
 
 
@@ -45,6 +47,8 @@ cdef uint32_t batch_parse(Executor* executor, Session* session, const char* data
 
 cdef void batch_prefetch(const Executor* executor, const Session* session, const Prepared* batch, uint32_t count,
                          bint entries) noexcept nogil:
+    cdef const AccessKind* kind = load_kind(&executor.keyspace.kind)
+    cdef bint queued = kind != NULL and kind.queued
     cdef uint32_t index
     if executor.quiet_thread < 0 or session.flags & SESSION_MULTI:
         return
@@ -54,3 +58,5 @@ cdef void batch_prefetch(const Executor* executor, const Session* session, const
                 keyspace_prefetch_entry(executor.keyspace, session.database, &batch[index].key)
             else:
                 keyspace_prefetch_slot(executor.keyspace, session.database, &batch[index].key)
+                if queued:
+                    eviction_prefetch(executor.keyspace, &batch[index].key)

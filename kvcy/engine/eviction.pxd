@@ -7,7 +7,7 @@ counted, and shown to watchers.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvcy.engine.entry cimport Entry
-from kvcy.engine.shards cimport Keyspace
+from kvcy.engine.shards cimport Key, Keyspace
 
 cdef enum EvictionResult:
     EVICTION_DONE = 0            # there is room
@@ -34,3 +34,5 @@ cdef bint eviction_notes_ticks(const Keyspace* keyspace) noexcept nogil
 # Whether Entry.access counts accesses, and the count as it has decayed until now.
 cdef bint eviction_counts_accesses(const Keyspace* keyspace) noexcept nogil
 cdef uint32_t eviction_frequency(const Keyspace* keyspace, const Entry* entry, int64_t now_ms) noexcept nogil
+# Fetches what the policy remembers of the key, if it does: it is looked at when the key is used or comes.
+cdef void eviction_prefetch(const Keyspace* keyspace, const Key* key) noexcept nogil

@@ -15,14 +15,14 @@ from kvcy.engine.platform cimport (
     store_release_u32)
 from kvcy.engine.policy cimport Policy, Rank, Step
 from kvcy.engine.queues cimport queues_adopt, queues_make
-from kvcy.engine.s3fifo cimport s3fifo_kind, s3fifo_step
+from kvcy.engine.s3fifo cimport s3fifo_kind, s3fifo_prefetch, s3fifo_step
 from kvcy.engine.sampling cimport (
     SAMPLES, decayed, frequencies, rank_expiry, rank_frequency, rank_none, sampling_step)
 from kvcy.engine.shards cimport (
-    DATABASES_MAX, keyspace_counted_bytes, load_kind, shard_lock, shard_unlock, store_kind)
+    DATABASES_MAX, key_hash, keyspace_counted_bytes, load_kind, shard_lock, shard_unlock, store_kind)
 from kvcy.engine.sieve cimport sieve_kind, sieve_step
-from kvcy.engine.tails cimport Order, Tail, tails_done, tails_evict, tails_forget, tails_oldest
-from kvcy.engine.tinylfu cimport tinylfu_kind, tinylfu_step
+from kvcy.engine.tails cimport Order, Tail, tails_ahead, tails_done, tails_evict, tails_forget, tails_oldest
+from kvcy.engine.tinylfu cimport tinylfu_kind, tinylfu_prefetch, tinylfu_step
 
 cdef enum:
     POLICIES_COUNT = 11
@@ -46,6 +46,7 @@ cdef bint lru_step(Keyspace* keyspace, const Policy* policy, int64_t now_ms) noe
         return False
     tails_evict(keyspace, &order, &tail)
     tails_done(keyspace, &order, &tail)
+    tails_ahead(keyspace, &order)
     return True
 
 
@@ -171,3 +172,11 @@ cdef bint eviction_counts_accesses(const Keyspace* keyspace) noexcept nogil:
 
 cdef uint32_t eviction_frequency(const Keyspace* keyspace, const Entry* entry, int64_t now_ms) noexcept nogil:
     return decayed(keyspace, load_relaxed_u32(&entry.access), now_ms)
+
+
+cdef void eviction_prefetch(const Keyspace* keyspace, const Key* key) noexcept nogil:
+    cdef const AccessKind* kind = load_kind(&keyspace.kind)
+    if kind == &tinylfu_kind:
+        tinylfu_prefetch(keyspace, key_hash(key))
+    elif kind == &s3fifo_kind:
+        s3fifo_prefetch(keyspace, key_hash(key))

@@ -54,6 +54,8 @@ cdef void queues_adopt(Keyspace* keyspace, uint32_t shard, const AccessKind* kin
 # A history with `count` words, all 0. False: no memory.
 cdef bint history_make(History* history, const AccessKind* kind, uint64_t count) noexcept nogil
 cdef void history_free(History* history) noexcept nogil
+# Frees what it has; `grown`'s words are its own from now on.
+cdef void history_replace(History* history, const History* grown) noexcept nogil
 
 # The oldest entry of the queue, its shard locked exclusively, until tails_done. False: the queue is empty.
 cdef bint queue_oldest(Keyspace* keyspace, const Policy* policy, uint32_t queue, int64_t now_ms, Order* order,
@@ -67,6 +69,15 @@ cdef uint64_t queue_hash(const Keyspace* keyspace, const Tail* tail) noexcept no
 
 cdef inline Queues* queues_of(const void* keyspace) noexcept nogil:
     return <Queues*> (<const Keyspace*> keyspace).eviction.queues
+
+
+cdef inline History history_hint(const void* keyspace, uint64_t hash) noexcept nogil:
+    """A shard's words and how many, read without its lock, for prefetching only; maybe stale, or not of the same."""
+    cdef const History* history = &queues_of(keyspace).histories[hash >> 32]
+    cdef History seen
+    seen.words = <uint64_t*> load_relaxed_u64(<const uint64_t*> &history.words)
+    seen.count = load_relaxed_u64(&history.count)
+    return seen
 
 
 cdef inline uint64_t queue_count(const Keyspace* keyspace, uint32_t queue) noexcept nogil:

@@ -6,18 +6,23 @@ from kvcy.engine.entry cimport Entry, entry_key
 from kvcy.engine.lru cimport lru_push, lru_remove
 from kvcy.engine.memory cimport memory_array_free, memory_array_new, memory_free, memory_new_zeroed
 from kvcy.engine.partition cimport Partition
-from kvcy.engine.platform cimport invariant
+from kvcy.engine.platform cimport invariant, store_relaxed_u64
 from kvcy.engine.shards cimport SHARDS_MAX, Key, key_hash, keyspace_key, shard_lock, shard_unlock
 from kvcy.engine.tails cimport tails_oldest, tails_publish
 
 
 # --- what is remembered
 
+cdef inline void history_set(History* history, uint64_t* words, uint64_t count) noexcept nogil:
+    """Whoever prefetches reads both without a lock."""
+    store_relaxed_u64(<uint64_t*> &history.words, <uint64_t> words)
+    store_relaxed_u64(&history.count, count)
+
+
 cdef void history_free(History* history) noexcept nogil:
     if history.words != NULL:
         memory_array_free(history.words, history.count * sizeof(uint64_t))
-    history.words = NULL
-    history.count = 0
+    history_set(history, NULL, 0)
     history.additions = 0
     history.hits = 0
 
@@ -29,6 +34,14 @@ cdef bint history_make(History* history, const AccessKind* kind, uint64_t count)
     history.additions = 0
     history.hits = 0
     return history.words != NULL
+
+
+cdef void history_replace(History* history, const History* grown) noexcept nogil:
+    history_free(history)
+    history.kind = grown.kind
+    history.additions = grown.additions
+    history.hits = grown.hits
+    history_set(history, grown.words, grown.count)
 
 
 cdef void queues_free(void* queues) noexcept nogil:

@@ -9,7 +9,7 @@ leaves the main one alone.
 
 A shard keeps the ghosts of its keys, 8 bytes each: 32 bits of the hash, and the number of its departure.
 """
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from kvcy.engine.partition cimport AccessKind
 from kvcy.engine.policy cimport Policy
@@ -17,3 +17,5 @@ from kvcy.engine.shards cimport Keyspace
 
 cdef AccessKind s3fifo_kind
 cdef bint s3fifo_step(Keyspace* keyspace, const Policy* policy, int64_t now_ms) noexcept nogil
+# Fetches what is remembered of a key with this hash (key_hash). No lock needed.
+cdef void s3fifo_prefetch(const Keyspace* keyspace, uint64_t hash) noexcept nogil

@@ -6,12 +6,12 @@
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32, load_relaxed_u64
+from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32, load_relaxed_u64, prefetch
 from kvcy.engine.policy cimport policy_candidates
 from kvcy.engine.queues cimport (
-    History, access_used, history_free, history_make, queue_access, queue_count, queue_hash, queue_move,
-    queue_oldest, queue_uses, queues_of)
-from kvcy.engine.tails cimport Order, Tail, tails_done, tails_evict
+    History, access_used, history_hint, history_make, history_replace, queue_access, queue_count, queue_hash,
+    queue_move, queue_oldest, queue_uses, queues_of)
+from kvcy.engine.tails cimport Order, Tail, tails_ahead, tails_done, tails_evict
 
 cdef enum:
     SMALL = 0
@@ -25,6 +25,12 @@ cdef enum:
 cdef inline uint64_t* bucket_of(const History* history, uint32_t bits) noexcept nogil:
     cdef uint64_t mixed = (<uint64_t> bits * 0x9E3779B97F4A7C15ULL) >> 20
     return &history.words[mixed & (history.count - 1) & ~<uint64_t> (BUCKET - 1)]
+
+
+cdef void s3fifo_prefetch(const Keyspace* keyspace, uint64_t hash) noexcept nogil:
+    cdef History history = history_hint(keyspace, hash)
+    if history.count:
+        prefetch(bucket_of(&history, <uint32_t> hash))
 
 
 cdef inline uint32_t age_of(uint64_t ghost, uint64_t departed) noexcept nogil:
@@ -79,8 +85,7 @@ cdef bint ghosts_fit(History* history, uint64_t entries, uint64_t departed) noex
         for i in range(history.count):
             if history.words[i]:
                 ghost_put(&grown, history.words[i], departed)
-    history_free(history)
-    history[0] = grown
+    history_replace(history, &grown)
     return True
 
 
@@ -124,6 +129,7 @@ cdef bint s3fifo_step(Keyspace* keyspace, const Policy* policy, int64_t now_ms) 
     else:
         tails_evict(keyspace, &order, &tail)
     tails_done(keyspace, &order, &tail)
+    s3fifo_prefetch(keyspace, tails_ahead(keyspace, &order))
     return True
 
 

@@ -56,6 +56,11 @@ cdef struct ExpireLag:                   # expiry.pxd; written by one thread, re
     uint64_t before_ms                   # the largest in the second before
     uint64_t last_ms                     # of the key removed last
 
+cdef struct Victim:                      # what goes next, for prefetching only; atomic, and maybe stale
+    uint64_t entry                       # where it lies, 0 unknown
+    uint64_t slot                        # where its slot is
+    uint64_t hash                        # key_hash of its key
+
 cdef struct Eviction:                    # what eviction.pyx keeps
     uint32_t policy                      # its place in the table of policies; 0: noeviction
     uint32_t lfu_log_factor
@@ -63,6 +68,7 @@ cdef struct Eviction:                    # what eviction.pyx keeps
     uint32_t adopted                     # 0: partitions may not know yet of the policy's kind (atomic)
     uint64_t slice_ns                    # how long one command may evict
     uint64_t* oldest                     # atomic: [LISTS_COUNT][shard_count], nothing that may go is older
+    Victim* victims                      # as many: which entry that is
     void* queues                         # what policies with queues keep, NULL until one is chosen
     void (*queues_free)(void*) noexcept nogil
 

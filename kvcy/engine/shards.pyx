@@ -37,11 +37,13 @@ cdef Keyspace* keyspace_new(uint32_t shard_count, const HashKey* hash_key) noexc
     for i in range(1, 11):
         if shard_count == <uint32_t> 1 << i:
             keyspace.shard_bits = i
-    keyspace.eviction.oldest = <uint64_t*> memory_new_lines(LISTS_COUNT * shard_count * sizeof(uint64_t))
-    if keyspace.eviction.oldest == NULL:
+    keyspace.eviction.victims = <Victim*> memory_new_lines(
+        LISTS_COUNT * shard_count * (sizeof(Victim) + sizeof(uint64_t)))
+    if keyspace.eviction.victims == NULL:
         memory_free(keyspace.shards)
         free(keyspace)
         return NULL
+    keyspace.eviction.oldest = <uint64_t*> (keyspace.eviction.victims + LISTS_COUNT * shard_count)
     pool_init(&keyspace.pool)
     return keyspace
 
@@ -62,7 +64,7 @@ cdef void keyspace_free(Keyspace* keyspace) noexcept nogil:
     pool_close(&keyspace.pool)
     if keyspace.eviction.queues != NULL:
         keyspace.eviction.queues_free(keyspace.eviction.queues)
-    memory_free(keyspace.eviction.oldest)
+    memory_free(keyspace.eviction.victims)
     memory_free(keyspace.shards)
     free(keyspace)
 

@@ -6,6 +6,9 @@ tick of the last access or the number under which an entry was queued. Of each s
 *row* (LRU, or a queue), that is not behind any of its tails. The shard with the oldest is locked; if its tail proves
 younger, the position is corrected and the search goes on. So the order is global to the exactness of places, and exact
 within a shard, while finding the shard is one pass over an array of integers.
+
+The victim's entry and its slot would be misses of the cache. So of each shard and row it is also told where its oldest
+lies, and at the end of a step what is to go next is fetched.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -37,5 +40,8 @@ cdef void tails_evict(Keyspace* keyspace, const Order* order, const Tail* tail) 
 cdef void tails_done(Keyspace* keyspace, const Order* order, const Tail* tail) noexcept nogil
 # An entry has come to a list otherwise than with a new place: publishes. REQUIRES: the shard locked exclusively.
 cdef void tails_publish(Keyspace* keyspace, const Order* order, uint32_t shard) noexcept nogil
+# Fetches what will be the oldest of all shards next, if nothing else happens: nobody has to wait for it then. Answers
+# the hash (key_hash) of its key; what is not known, or stale, gives another one. No lock needed.
+cdef uint64_t tails_ahead(const Keyspace* keyspace, const Order* order) noexcept nogil
 # Nothing is known of any shard. No lock needed.
 cdef void tails_forget(Keyspace* keyspace) noexcept nogil

@@ -1,11 +1,14 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The oldest entry of all shards: see tails.pxd."""
 from kvcy.engine.arena cimport arena_at
-from kvcy.engine.entry cimport Entry
+from kvcy.engine.block cimport Bytes
+from kvcy.engine.entry cimport Entry, entry_key
 from kvcy.engine.partition cimport LISTS_COUNT, partition_set_kind
-from kvcy.engine.platform cimport load_relaxed_u64, store_relaxed_u64
+from kvcy.engine.platform cimport load_relaxed_u64, prefetch, store_relaxed_u64
 from kvcy.engine.policy cimport policy_candidates, policy_evict
-from kvcy.engine.shards cimport DATABASES_MAX, Shard, shard_lock, shard_unlock
+from kvcy.engine.shards cimport (
+    DATABASES_MAX, Key, Shard, Victim, key_hash, keyspace_key, shard_lock, shard_unlock)
+from kvcy.engine.table cimport table_hint
 
 cdef enum:
     FUTURE_SPAN = 0xFFFFF        # a place so little before the present, going round, is of the future
@@ -51,7 +54,8 @@ cdef void find_tail(Keyspace* keyspace, const Order* order, Tail* tail) noexcept
         partition = shard.partitions[database]
         if partition == NULL:
             continue
-        partition_set_kind(partition, order.policy.kind, keyspace, order.now_ms)
+        if partition.kind != order.policy.kind:
+            partition_set_kind(partition, order.policy.kind, keyspace, order.now_ms)
         for list in range(<uint32_t> LISTS_COUNT):
             handle = partition.lists[list].tail
             if handle == 0 or not order.lists >> list & 1:
@@ -65,9 +69,46 @@ cdef void find_tail(Keyspace* keyspace, const Order* order, Tail* tail) noexcept
                 tail.age = age
 
 
+cdef inline Victim* victim_of(const Keyspace* keyspace, const Order* order, uint32_t shard) noexcept nogil:
+    return &keyspace.eviction.victims[order.row * keyspace.shard_count + shard]
+
+
+cdef void tell_victim(Keyspace* keyspace, const Order* order, const Tail* tail) noexcept nogil:
+    cdef Victim* victim = victim_of(keyspace, order, tail.shard)
+    cdef const Entry* entry = <const Entry*> arena_at(&tail.partition.arena, tail.handle)
+    cdef Bytes name
+    cdef Key key
+    if load_relaxed_u64(&victim.entry) == <uint64_t> entry:
+        return
+    name = entry_key(entry)
+    key = keyspace_key(keyspace, name.data, name.size)
+    store_relaxed_u64(&victim.entry, <uint64_t> entry)
+    store_relaxed_u64(&victim.slot, <uint64_t> table_hint(&tail.partition.table, key.bits))
+    store_relaxed_u64(&victim.hash, key_hash(&key))
+
+
 cdef inline void publish(Keyspace* keyspace, const Order* order, const Tail* tail) noexcept nogil:
     """The shard's oldest tail, or, when it has none, the present: what comes later is not older."""
     store_relaxed_u64(&published(keyspace, order)[tail.shard], order.position - tail.age)
+    if tail.handle:
+        tell_victim(keyspace, order, tail)
+
+
+cdef inline void prefetch_before(const Tail* tail) noexcept nogil:
+    """The entry that will be the oldest of its list when this one has gone."""
+    cdef const Entry* entry = <const Entry*> arena_at(&tail.partition.arena, tail.handle)
+    if entry.previous:
+        prefetch(arena_at(&tail.partition.arena, entry.previous))
+
+
+cdef uint64_t tails_ahead(const Keyspace* keyspace, const Order* order) noexcept nogil:
+    cdef uint64_t age
+    cdef const Victim* victim = victim_of(keyspace, order, oldest_shard(keyspace, order, 0, &age))
+    cdef const char* entry = <const char*> load_relaxed_u64(&victim.entry)
+    prefetch(entry)
+    prefetch(entry + 32)                           # the end of its key
+    prefetch(<const void*> load_relaxed_u64(&victim.slot))
+    return load_relaxed_u64(&victim.hash)
 
 
 cdef bint tails_oldest(Keyspace* keyspace, const Order* order, Tail* tail) noexcept nogil:
@@ -82,6 +123,7 @@ cdef bint tails_oldest(Keyspace* keyspace, const Order* order, Tail* tail) noexc
         find_tail(keyspace, order, tail)
         # Where others are quicker than the corrections, what was found has to do.
         if tail.handle != 0 and (tail.age >= age or visit >= keyspace.shard_count):
+            prefetch_before(tail)
             return True
         publish(keyspace, order, tail)
         shard_unlock(keyspace, tail.shard, True)

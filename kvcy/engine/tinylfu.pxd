@@ -17,7 +17,7 @@ numbers are those of Caffeine): every ten uses an entry the window grows or shri
 way that gave more hits the last time, and by 2 % less from step to step, till hits change by a twentieth. It has a
 hundredth of all entries at least, and nine tenths at most.
 """
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from kvcy.engine.partition cimport AccessKind
 from kvcy.engine.policy cimport Policy
@@ -25,3 +25,5 @@ from kvcy.engine.shards cimport Keyspace
 
 cdef AccessKind tinylfu_kind
 cdef bint tinylfu_step(Keyspace* keyspace, const Policy* policy, int64_t now_ms) noexcept nogil
+# Fetches what is remembered of a key with this hash (key_hash). No lock needed.
+cdef void tinylfu_prefetch(const Keyspace* keyspace, uint64_t hash) noexcept nogil

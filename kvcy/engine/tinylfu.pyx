@@ -10,13 +10,13 @@ is under the exclusive lock, when a key comes.
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from kvcy.engine.platform cimport (
-    add_relaxed_u64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64, unlikely)
+    add_relaxed_u64, load_relaxed_u32, load_relaxed_u64, prefetch, store_relaxed_u32, store_relaxed_u64, unlikely)
 from kvcy.engine.queues cimport (
-    Climb, History, access_used, history_free, history_make, queue_access, queue_count, queue_hash, queue_move,
-    queue_oldest, queue_uses, queues_of)
+    Climb, History, access_used, history_hint, history_make, history_replace, queue_access, queue_count, queue_hash,
+    queue_move, queue_oldest, queue_uses, queues_of)
 from kvcy.engine.rwlock cimport spin_lock, spin_unlock
 from kvcy.engine.shards cimport databases_total
-from kvcy.engine.tails cimport Order, Tail, tails_done, tails_evict
+from kvcy.engine.tails cimport Order, Tail, tails_ahead, tails_done, tails_evict
 
 cdef enum:
     WINDOW = 0
@@ -104,6 +104,15 @@ cdef uint32_t sketch_estimate(const History* sketch, uint64_t hash) noexcept nog
     return least + at_door(sketch, mixed, False)
 
 
+cdef void tinylfu_prefetch(const Keyspace* keyspace, uint64_t hash) noexcept nogil:
+    cdef History sketch = history_hint(keyspace, hash)
+    cdef uint64_t mixed = mix(hash)
+    cdef const uint64_t* door = sketch.words + sketch.count // 2
+    if sketch.count:                               # the doorkeeper: the counters are hardly asked for
+        prefetch(&door[(mixed & (32 * sketch.count - 1)) >> 6])
+        prefetch(&door[(mixed >> 32 & (32 * sketch.count - 1)) >> 6])
+
+
 cdef void sketch_halve(History* sketch) noexcept nogil:
     cdef uint64_t half = sketch.count // 2
     cdef uint64_t i
@@ -131,9 +140,19 @@ cdef bint sketch_fits(History* sketch, uint64_t entries) noexcept nogil:
             grown.words[i] = sketch.words[i & (sketch.count // 2 - 1)]
         grown.additions = sketch.additions
         grown.hits = sketch.hits
-    history_free(sketch)
-    sketch[0] = grown
+    history_replace(sketch, &grown)
     return True
+
+
+cdef void prefetch_next(const Keyspace* keyspace, const Order* order) noexcept nogil:
+    """Fetches the next victim of this queue, and what its frequency is made of."""
+    cdef uint64_t hash = tails_ahead(keyspace, order)
+    cdef History sketch = history_hint(keyspace, hash)
+    cdef int row, shift
+    if sketch.count:
+        for row in range(ROWS):
+            prefetch(counter_of(&sketch, mix(hash), row, &shift))
+        tinylfu_prefetch(keyspace, hash)
 
 
 cdef int frequency(Keyspace* keyspace, const Tail* tail) noexcept nogil:
@@ -237,6 +256,7 @@ cdef bint evict_from_main(Keyspace* keyspace, const Policy* policy, int64_t now_
     if not spared:
         tails_evict(keyspace, &order, &tail)
         tails_done(keyspace, &order, &tail)
+        prefetch_next(keyspace, &order)
     return True
 
 
@@ -255,6 +275,7 @@ cdef bint leave_window(Keyspace* keyspace, const Policy* policy, int64_t now_ms,
     else:
         tails_evict(keyspace, &order, &tail)
     tails_done(keyspace, &order, &tail)
+    prefetch_next(keyspace, &order)
     return True
 
 
