@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,7 @@ import resp
 LIMIT = 8_000_000
 VALUE = bytes(8000)  # copied into replies; larger values are sent from where they are
 REPLIES = 1500  # 12 MB, far more than sockets hold
+LISTINGS = 3000
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +162,31 @@ def test_no_evict_exempts(server: kvcy_server.Server, client: redis.Redis, silen
     assert client.info("stats")["evicted_clients"] == 0
     for _ in range(REPLIES):
         assert silent.read().endswith(VALUE + b"\r\n")
+
+
+def test_clients_are_listed_while_what_they_send_arrives(server: kvcy_server.Server, client: redis.Redis) -> None:
+    """Who lists them is another thread than those whose blocks grow, and so move, as the values arrive."""
+    ends = threading.Event()
+
+    def send(one: kvcy_server.Client, number: int) -> None:
+        with one:
+            while not ends.is_set():
+                one.send([b"SET", b"large:%d" % number, bytes(1 << 20)], [b"NONSENSE"])
+                assert one.read() == b"+OK\r\n"
+                assert one.read().startswith(b"-ERR unknown command")
+
+    def show(one: kvcy_server.Client) -> None:
+        with one:
+            for _ in range(LISTINGS):
+                assert b"tot-mem=" in one.run(b"CLIENT", b"LIST")
+
+    senders = [threading.Thread(target=send, args=(server.connect(), number)) for number in range(4)]
+    readers = [threading.Thread(target=show, args=(one(),)) for one in (server.connect, server.connect_unix)]
+    for thread in senders + readers:
+        thread.start()
+    for thread in readers:
+        thread.join()
+    ends.set()
+    for thread in senders:
+        thread.join()
+    assert server.process.poll() is None

@@ -2,20 +2,23 @@
 """The registry of all sessions: a doubly linked list in order of arrival, under one leaf lock.
 
 clients_describe writes CLIENT LIST's line field by field. Numbers that belong to another thread's session are read as
-they are: each is one word, and a line need not be a consistent cut. Texts are replaced under the lock, so reading them
-under it is safe.
+they are: each is one word, and a line need not be a consistent cut. No pointer is followed to what that thread may
+free. Texts are replaced under the lock, so reading them under it is safe.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strlen
 from kvcy.commands.types cimport (
-    SESSION_CLOSING, SESSION_MULTI, SESSION_NO_EVICT, SESSION_NO_TOUCH, SESSION_UNIX, Clients, Session,
+    SESSION_CLOSING, SESSION_MULTI, SESSION_NO_EVICT, SESSION_NO_TOUCH, SESSION_UNIX, Clients, Row, Session,
 )
 from kvcy.engine.platform cimport (
     add_relaxed_u64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64)
 from kvcy.engine.rwlock cimport rwlock_write, rwlock_write_done
 from kvcy.protocol.parser cimport parser_memory_bytes
 from kvcy.protocol.writer cimport Writer, format_int, write_raw
+
+cdef extern from *:
+    const Row* load_row "KVCY_LOAD_RELAXED"(const Row* const*) nogil
 
 
 cdef void clients_init(Clients* clients) noexcept nogil:
@@ -197,8 +200,9 @@ cdef void clients_describe(Clients* clients, const Session* session, int64_t now
     cdef uint32_t queued = session.queue_count
     cdef const char* command = b"NULL"
     cdef const char* events = b" events=r"
-    if session.last_row != NULL:
-        command = session.last_row.name
+    cdef const Row* row = load_row(&session.last_row)          # it may become NULL meanwhile
+    if row != NULL:
+        command = row.name
     if output_bytes:
         events = b" events=rw"
     put_int(text, b"id=", <int64_t> session.id)

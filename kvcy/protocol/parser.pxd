@@ -48,10 +48,6 @@ cdef inline size_t parser_array_bytes(const Parser* parser) noexcept nogil:
     return parser.partial_capacity * sizeof(Bytes)
 
 cdef inline size_t parser_memory_bytes(const Parser* parser) noexcept nogil:
-    """Bytes held for the unfinished command besides the caller's buffer."""
-    cdef size_t size = parser_array_bytes(parser)
-    if parser.kept != NULL:
-        size += parser.kept.capacity
-    if parser.filling != NULL:
-        size += parser.filling.capacity
-    return size
+    """Bytes held for the unfinished command besides the caller's buffer, blocks rounded up to KiB. Any thread may
+    ask; it follows no pointer."""
+    return parser_array_bytes(parser) + (<size_t> parser.blocks_kib << 10)

@@ -13,9 +13,10 @@ cdef enum:
 cdef struct Parser:        # small: one a connection; what is large is allocated only while unfinished
     # limits
     uint64_t bulk_bytes_max         # proto-max-bulk-len
-    bint authenticated              # false: at most 10 arguments and 16,384 bytes a bulk
+    uint8_t authenticated           # 0: at most 10 arguments and 16,384 bytes a bulk
     # progress inside an unfinished command, private to unfinished.pyx
     uint8_t state                   # ParserState; PARSER_IDLE between commands
+    uint32_t blocks_kib             # what `kept` and `filling` hold: a word, since other threads ask, and blocks move
     uint32_t args_expected          # of the multibulk under way
     uint32_t args_done
     uint32_t args_kept              # of those, how many no longer lie in the caller's buffer

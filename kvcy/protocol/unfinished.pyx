@@ -45,6 +45,7 @@ cdef void begin_command(Parser* parser) noexcept nogil:
     parser.partial = NULL
     parser.partial_capacity = 0
     parser.kept = NULL
+    parser.blocks_kib = 0
     parser.state = PARSER_IDLE
     parser.args_expected = 0
     parser.args_done = 0
@@ -52,6 +53,16 @@ cdef void begin_command(Parser* parser) noexcept nogil:
     parser.position = 0
     parser.line = 0
     parser.bulk_bytes = 0
+
+
+cdef void note_blocks(Parser* parser) noexcept nogil:
+    """To be called after each change of `kept` or `filling`."""
+    cdef size_t bytes = 0
+    if parser.kept != NULL:
+        bytes += parser.kept.capacity
+    if parser.filling != NULL:
+        bytes += parser.filling.capacity
+    parser.blocks_kib = <uint32_t> ((bytes + 1023) >> 10)
 
 
 cdef ParseResult fail(Parser* parser, const char* text) noexcept nogil:
@@ -232,6 +243,7 @@ cdef bint keep_arguments(Parser* parser, const char* start) noexcept nogil:
     if kept == NULL:
         return False
     parser.kept = kept
+    note_blocks(parser)
     for i in range(parser.args_kept, parser.args_done):
         entry = parser.partial + i
         memcpy(kept.data + kept.size, start + <size_t> entry.data, entry.size)
@@ -253,6 +265,7 @@ cdef int begin_filling(Parser* parser, const char* start, size_t size) noexcept 
     memcpy(block.data, start + parser.position, here)
     block.size = here
     parser.filling = block
+    note_blocks(parser)
     parser.position = 0
     parser.line = 0
     parser.state = PARSER_FILLING
@@ -271,6 +284,7 @@ cdef char* parser_fill_room(Parser* parser, size_t* room) noexcept nogil:
             room[0] = 1
             return NULL
         parser.filling = block
+        note_blocks(parser)
     room[0] = min(block.capacity, whole) - block.size
     return block.data + block.size
 
@@ -290,6 +304,7 @@ cdef void parser_filled(Parser* parser, size_t size) noexcept nogil:
     parser.args_done += 1
     parser.args_kept = parser.args_done
     parser.filling = NULL
+    note_blocks(parser)
     parser.state = PARSER_HEADER
 
 
