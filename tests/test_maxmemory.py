@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from random import Random
 
 import kvcy_server
 import pytest
@@ -11,6 +13,7 @@ import redis
 
 LIMIT = 4_000_000
 VALUE = bytes(1000)
+LARGE = bytes(100_000)
 OOM = "command not allowed when used memory > 'maxmemory'"
 
 
@@ -207,3 +210,26 @@ def test_evictions_are_logged() -> None:
             redis.Redis(port=again.port) as client,
         ):
             assert sorted(client.keys()) == keys
+
+
+@pytest.mark.parametrize("policy", ["allkeys-sieve", "allkeys-s3fifo", "allkeys-tinylfu"])
+def test_none_is_refused_where_several_evict(policy: str) -> None:
+    """Few keys, all large: the queues are short, and what one thread is about to evict another has evicted or moved."""
+    options = ["--appendonly", "no", "--io-threads", "3", "--maxmemory", "2mb", "--maxmemory-policy", policy]
+    refused = []
+
+    def write_and_read(client: kvcy_server.Client, seed: int) -> None:
+        random = Random(seed)
+        with client:
+            for _ in range(100):
+                keys = [b"key:%d" % random.randrange(40) for _ in range(50)]
+                client.send(*([b"GET", key] if random.random() < 0.4 else [b"SET", key, LARGE] for key in keys))
+                refused.extend(reply for reply in (client.read() for _ in keys) if reply.startswith(b"-"))
+
+    with kvcy_server.running(*options) as server:
+        threads = [threading.Thread(target=write_and_read, args=(server.connect(), seed)) for seed in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert refused == []

@@ -25,7 +25,7 @@ cdef void eviction_adopt(Keyspace* keyspace, int64_t now_ms) noexcept nogil
 # Evicts until keyspace_counted_bytes and `further_bytes` together are no more than keyspace.memory_bytes_max, or the
 # slice is used up. REQUIRES: no lock held; the log, if there is one, takes writes.
 cdef EvictionResult eviction_run(Keyspace* keyspace, int64_t now_ms, uint64_t further_bytes) noexcept nogil
-# One step of the policy (policy.pxd). False: there is nothing that may be evicted. REQUIRES: as eviction_run.
+# One step of the policy (policy.pxd), with what it returns. REQUIRES: as eviction_run.
 cdef bint eviction_step(Keyspace* keyspace, int64_t now_ms) noexcept nogil
 # What is to be done when no command comes: a slice, if there is a limit and it is passed. True: there is more to do.
 cdef bint eviction_upkeep(Keyspace* keyspace, int64_t now_ms) noexcept nogil

@@ -13,7 +13,7 @@ from kvcy.engine.partition cimport LIST_LASTING, LIST_VOLATILE, AccessKind, Part
 from kvcy.engine.platform cimport (
     invariant, load_acquire_u32, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64,
     store_release_u32)
-from kvcy.engine.policy cimport Policy, Rank, Step
+from kvcy.engine.policy cimport Policy, Rank, Step, policy_candidates
 from kvcy.engine.queues cimport queues_adopt, queues_make
 from kvcy.engine.s3fifo cimport s3fifo_kind, s3fifo_prefetch, s3fifo_step
 from kvcy.engine.sampling cimport (
@@ -132,12 +132,22 @@ cdef bint eviction_step(Keyspace* keyspace, int64_t now_ms) noexcept nogil:
     return policy.step != NULL and policy.step(keyspace, policy, now_ms)
 
 
+cdef bint candidates_left(const Keyspace* keyspace) noexcept nogil:
+    cdef const Policy* policy = &policies[load_acquire_u32(&keyspace.eviction.policy)]
+    cdef uint32_t i
+    for i in range(keyspace.shard_count):
+        if policy.step != NULL and policy_candidates(policy, &keyspace.shards[i]) != 0:
+            return True
+    return False
+
+
 cdef EvictionResult eviction_run(Keyspace* keyspace, int64_t now_ms, uint64_t further_bytes) noexcept nogil:
     cdef uint64_t limit = load_relaxed_u64(&keyspace.memory_bytes_max)
     cdef uint64_t began_ns = 0
     cdef uint32_t steps = 0
     while keyspace_counted_bytes(keyspace, limit) + further_bytes > limit:
-        if not eviction_step(keyspace, now_ms):
+        # Where several evict, what one has seen may be elsewhere when it comes to take it: a queue that others empty.
+        if not eviction_step(keyspace, now_ms) and not candidates_left(keyspace):
             return EVICTION_NOTHING
         steps += 1
         if steps == 1:

@@ -11,8 +11,8 @@ from kvcy.engine.partition cimport AccessKind, Partition
 from kvcy.engine.shards cimport Keyspace, Shard
 
 cdef struct Policy
-# One step: evicts a key, or puts one elsewhere in the policy's order. False: there is none that may go. REQUIRES: no
-# lock held.
+# One step: evicts a key, or puts one elsewhere in the policy's order. False: there is none that may go, or other
+# threads that evict were quicker. REQUIRES: no lock held.
 ctypedef bint (*Step)(Keyspace* keyspace, const Policy* policy, int64_t now_ms) noexcept nogil
 ctypedef int64_t (*Rank)(const Keyspace* keyspace, const Entry* entry, int64_t now_ms) noexcept nogil
 
