@@ -44,21 +44,18 @@ def arrange_paths() -> None:
 
 arrange_paths()
 
+from examples import examples  # noqa: E402  (from a path that was arranged)
+
 # The same examples in every run, and no complaint that a busy machine is slow.
 settings.register_profile(
-    "kvcy", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "kvcy",
+    max_examples=examples(100),
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("kvcy")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lets KVCY_EXAMPLES_MAX bound what tests ask for themselves, where each example takes very long (valgrind)."""
-    bound = int(os.environ.get("KVCY_EXAMPLES_MAX", "0"))
-    for item in items:
-        test = getattr(item, "obj", None)
-        asked = getattr(test, "_hypothesis_internal_use_settings", None)  # there is no public way
-        if bound and asked is not None:
-            test._hypothesis_internal_use_settings = settings(asked, max_examples=min(bound, asked.max_examples))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

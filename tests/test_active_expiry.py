@@ -10,6 +10,7 @@ from pathlib import Path
 
 import kvcy_server
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kvcy_server import Client
@@ -71,7 +72,7 @@ def test_goes_at_its_time(way: str) -> None:
     assert keys.expired() == (1, 7)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(operations, st.sampled_from([1, 4, 64]), st.lists(st.integers(0, 60), min_size=60, max_size=60))
 def test_whatever_was_done_to_them(script: list[tuple], shards: int, when: list[int]) -> None:
     """After any operations, what a dict says has expired is gone, without anybody asking for it."""

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,7 +48,7 @@ def test_an_empty_arena_takes_nothing() -> None:
     assert arena.page_bytes == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 1 << 30), sizes=st.lists(st.integers(1, BYTES_MAX), min_size=1, max_size=4))
 def test_cells_do_not_overlap(seed: int, sizes: list[int]) -> None:
     source = random.Random(seed)
@@ -253,7 +254,7 @@ def test_evacuation_can_be_given_up() -> None:
     assert arena.alloc(512) >> 13 == first_page
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=st.integers(0, 1 << 30), size=st.sampled_from([8, 72, 160, 1040]))
 def test_compacting_until_nothing_is_sparse(seed: int, size: int) -> None:
     """What partition_compact does: afterwards at most one page more than needed at half use is left."""

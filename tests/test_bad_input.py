@@ -11,6 +11,7 @@ import generators
 import kvcy_server
 import pytest
 import resp
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kvcy_server import SANITIZED, Client, Server
@@ -194,7 +195,7 @@ def undisturbed() -> Iterator[Server]:
         yield running
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 5), cuts=st.lists(st.integers(0, 10**9), max_size=40), path=st.sampled_from(["tcp", "unix"]))
 def test_a_pipeline_cut_anywhere_is_answered_the_same(
     undisturbed: Server, seed: int, cuts: list[int], path: str

@@ -10,6 +10,7 @@ import pytest
 import redis_server
 import resp
 import scripts
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from session_runner import SessionRunner
@@ -192,7 +193,7 @@ def apply(model: dict[bytes, int], now_ms: int, action: Sequence[bytes]) -> None
         model.clear()
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(actions)
 def test_a_range_agrees_with_a_sorted_dict(steps: list[tuple]) -> None:
     server = sessions.Server()

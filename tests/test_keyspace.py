@@ -6,6 +6,7 @@ import random
 from collections import Counter
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,7 +122,7 @@ def move(
             del live[source]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(operations, st.sampled_from([1, 4, 64]), st.booleans())
 def test_operations_match_a_dict(script: list[tuple], shards: int, lru_ordered: bool) -> None:
     keys, model = Keys(shards, lru_ordered), Model()

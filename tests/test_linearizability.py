@@ -16,6 +16,7 @@ from random import Random
 
 import kvcy_server
 import pytest
+from examples import examples
 from histories import Recorder
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -133,7 +134,7 @@ def small_histories(draw: st.DrawFn) -> list[Operation]:
     return made
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(small_histories())
 def test_the_checker_agrees_with_the_definition(operations: list[Operation]) -> None:
     assert (check(operations) is None) == possible(operations, EMPTY)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from kvcy.engine.directory import Directory
 from kvcy.errors import DamagedError
 
 DATABASES = 3
-some = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+some = settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 names = st.integers(0, 30).map(lambda number: b"k%d" % number)
 values = st.one_of(st.binary(max_size=20), st.binary(min_size=1, max_size=1).map(lambda one: one * 3000))

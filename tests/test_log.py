@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from log_files import HEADER, fill, filling, flushing, opened, segments
@@ -33,7 +34,7 @@ def operations(directory: int, **options: int) -> list[bytes]:
     return [record[-1] for record in records]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 300) | st.integers(3900, 4200) | st.integers(1, 20_000), max_size=30),
     steps=st.integers(1, 5),

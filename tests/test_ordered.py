@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from random import Random
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sortedcontainers import SortedSet
@@ -122,7 +123,7 @@ def in_order(made: list[bytes], order: str) -> list[bytes]:
 
 
 @given(steps)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_the_index_agrees_with_a_sorted_set(actions: list[tuple]) -> None:
     run = Run()
     for action in actions:

@@ -6,6 +6,7 @@ import random
 import socket
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +33,7 @@ def write(output: OutputProbe, parts: list[Part], seed: int) -> bytes:
     return expected
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(parts=PARTS, more=st.lists(PARTS, max_size=4), seed=st.integers(0, 1000))
 def test_everything_arrives_in_order(parts: list[Part], more: list[list[Part]], seed: int) -> None:
     before = blocks_bytes()
@@ -78,7 +79,7 @@ def test_a_turn_sends_no_more_than_its_share_however_much_the_socket_takes(is_bl
             assert arrived == expected
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     batches=st.lists(PARTS, min_size=1, max_size=6),
     sizes=st.lists(st.integers(1, 100_000), min_size=1),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import redis_server
 import resp
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,7 +99,7 @@ def pipeline(draw: st.DrawFn) -> tuple[bytes, list[list[bytes]]]:
     return b"".join(data), commands
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(pipeline(), st.lists(st.integers(0, 1 << 30), max_size=30), st.booleans())
 def test_a_pipeline_means_the_same_however_it_is_cut(
     case: tuple[bytes, list[list[bytes]]], cuts: list[int], direct: bool
@@ -111,7 +112,7 @@ def test_a_pipeline_means_the_same_however_it_is_cut(
     assert probe.memory_bytes == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(ALIKE, max_size=60))
 def test_commands_that_begin_alike(commands: list[list[bytes]]) -> None:
     assert parse(b"".join(map(resp.encode, commands))) == (commands, "")
@@ -126,7 +127,7 @@ def test_an_opening_met_before_is_held_to_the_limits() -> None:
     assert feed(probe, many, []) == "Protocol error: unauthenticated multibulk length"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(pipeline())
 def test_a_pipeline_byte_by_byte(case: tuple[bytes, list[list[bytes]]]) -> None:
     data, commands = case
@@ -139,7 +140,7 @@ PIECES += [b"*2\r\n$3\r\nGET\r\n", b"$1\r\na\r\n"]
 PIECES += [b'"', b"'", b"\\", b"\\x41", b"\x00", b"\xff", b"get a\n", b"99999999999999999999", b"$4000000\r\n"]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(
     st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join)),
     st.lists(st.integers(0, 1 << 30), max_size=10),

@@ -8,6 +8,7 @@ from typing import Any
 
 import hiredis
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -126,7 +127,7 @@ RESP3 = st.recursive(
 CUTS = st.lists(st.integers(0, 1 << 30), max_size=20)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(RESP3, max_size=4), CUTS)
 def test_replies_mean_the_same_however_they_are_cut(replies: list[Reply], cuts: list[int]) -> None:
     data = b"".join(data for data, _ in replies)
@@ -137,7 +138,7 @@ def test_replies_mean_the_same_however_they_are_cut(replies: list[Reply], cuts: 
         assert same(got, expected)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(RESP2, max_size=4), CUTS)
 def test_resp2_replies_are_those_of_hiredis(replies: list[Reply], cuts: list[int]) -> None:
     data = b"".join(data for data, _ in replies)

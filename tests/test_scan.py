@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 import resp
 import scripts
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripts import Runner
@@ -211,7 +212,9 @@ Steps = st.lists(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.integers(0, 400), Steps)
 def test_what_stays_is_returned_whatever_comes_and_goes(

@@ -7,6 +7,7 @@ from collections import Counter
 import kvcy_server
 import pytest
 import resp
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from session_runner import SessionRunner
@@ -117,7 +118,7 @@ Steps = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 1500), st.integers(0, 1500), Steps)
 def test_what_stays_is_returned_once_whatever_comes_and_goes(
     stable_count: int, others: int, steps: list[tuple[str, int]]

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 import resp
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,7 +66,7 @@ def test_what_follows_in_the_pipeline_waits_its_turn() -> None:
     assert sorted(bulks(reply[: -len(b"+PONG\r\n")])) == sorted(names(SIZE))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 400)), max_size=40), st.sampled_from(["KEYS", "SCAN"]))
 def test_what_stays_is_listed_exactly_once(steps: list[tuple[bool, int]], command: str) -> None:
     pair = Pair(1500)

@@ -7,6 +7,7 @@ import random
 import generators
 import pytest
 import resp
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,7 +53,7 @@ def test_pipelines_do_something() -> None:
     assert any(b"+QUEUED" in reply and b"\r\n%7\r\n" in reply for reply in EXPECTED.values())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.sampled_from(sorted(WHOLE)), st.data())
 def test_cut_anywhere_the_replies_are_the_same(seed: int, data: st.DataObject) -> None:
     whole = WHOLE[seed]

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Iterator, MutableMapping
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +45,7 @@ def test_it_is_a_mutable_mapping(store: kvcy.Store) -> None:
     assert len(store) == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=5), st.binary(max_size=3000), st.booleans()), max_size=50))
 def test_it_holds_what_a_dict_would(script: list[tuple[bytes, bytes, bool]]) -> None:
     model: dict[bytes, bytes] = {}

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -81,7 +82,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(steps=steps, sliced_above=st.sampled_from([0, IN_SLICES, 100, 1 << 20]), reserve=st.integers(0, 300))
 def test_is_a_sorted_list(steps: list[Step], sliced_above: int, reserve: int) -> None:
     table = TableProbe(sliced_above)

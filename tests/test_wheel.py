@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,7 +83,7 @@ class Run:
                 self.wheel.change(handle, self.model[handle])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(first=st.sampled_from([0, 5, START_MS]), steps=steps)
 def test_finds_what_is_due(first: int, steps: list[tuple]) -> None:
     run = Run(first)
@@ -93,7 +94,7 @@ def test_finds_what_is_due(first: int, steps: list[tuple]) -> None:
         assert (run.wheel.wake_ms(run.now_ms) == NEVER) == (not run.model)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(first=st.sampled_from([0, START_MS, START_MS + 12_345]), expiries=st.lists(spans, min_size=1, max_size=40))
 def test_wakes_in_time(first: int, expiries: list[int]) -> None:
     """Who calls only when told finds each entry at the first tick at which it is due."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,7 +88,7 @@ def test_integers_at_the_edges() -> None:
     assert writer_probe.int_text(-(2**63)) == b"-9223372036854775808"
 
 
-@settings(max_examples=2000)
+@settings(max_examples=examples(2000))
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_doubles_read_back_and_are_short(value: float) -> None:
     text = writer_probe.double_text(value)
