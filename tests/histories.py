@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from random import Random
 
 from kvcy_server import Client
-from linearizability import KEYS, Operation
+from linearizability import CROWD, KEYS, POSITIONS, SAMPLE, Command, Operation
 
-Command = tuple[bytes, ...]
+MEMBERS = {name: [b"crowd:%d" % position for position in positions] for name, positions in POSITIONS.items()}
 
 
 def commands(random: Random, values: Iterator[int]) -> tuple[Command, ...]:
@@ -29,6 +29,18 @@ def commands(random: Random, values: Iterator[int]) -> tuple[Command, ...]:
 def command(random: Random, values: Iterator[int]) -> Command:
     first, second = random.sample(KEYS, 2)
     value, other = b"%d" % next(values), b"%d" % next(values)
+    if random.random() < 0.2:
+        return random.choice(
+            [
+                (b"MGET", first, CROWD, second),
+                (b"MSET", first, value, CROWD, value, second, other),
+                (b"MSET", CROWD, value),
+                (b"DEL", CROWD, first),
+                (b"MGET", SAMPLE, first),
+                (b"MGET", first, SAMPLE),
+                (b"DEL", first, SAMPLE),
+            ]
+        )
     return random.choice(
         [
             (b"GET", first),
@@ -44,6 +56,16 @@ def command(random: Random, values: Iterator[int]) -> Command:
             (b"RENAME", first, second),
         ]
     )
+
+
+def words(command: Command) -> Command:
+    """The command as it is sent: with the keys that its names stand for."""
+    step = 2 if command[0] == b"MSET" else 1  # a value follows each key
+    sent = [command[0]]
+    for at in range(1, len(command), step):
+        for key in MEMBERS.get(command[at], command[at : at + 1]):
+            sent += [key, *command[at + 1 : at + step]]
+    return tuple(sent)
 
 
 @dataclass(eq=False)
@@ -65,10 +87,10 @@ class Driver:
         self.begin, self.expected = begin, None
         if not self.transaction and self.random.random() < 0.1:
             # Read, then write if nobody else has written.
-            key = self.random.choice(KEYS)
-            self.commands = ((b"SET", key, b"%d" % next(values)),)
+            key = self.random.choice([*KEYS, CROWD])
+            self.commands = ((b"MSET", key, b"%d" % next(values)),)
             self.transaction = self.watching = True
-            self._send((b"WATCH", key), (b"GET", key))
+            self._send((b"WATCH", key), (b"MGET", key))
         elif self.transaction:
             self._send((b"MULTI",), *self.commands, (b"EXEC",))
         else:
@@ -76,7 +98,7 @@ class Driver:
 
     def _send(self, *sent: Command) -> None:
         self.replies_due = len(sent)
-        self.client.send(*sent)
+        self.client.send(*map(words, sent))
 
     def receive(self) -> bytes | None:
         """Reads what has come; the reply that ends the operation, or None: it goes on. ConnectionError as Client."""

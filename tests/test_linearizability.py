@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -45,7 +46,7 @@ def history(*lines: str) -> list[Operation]:
 
 def swap(begin: int, end: int, old: bytes, new: bytes, reply: bytes) -> Operation:
     """The key was watched, read as `old`, and set in a transaction."""
-    return Operation(((b"SET", b"a", new),), begin, end, reply, transaction=True, expected=old)
+    return Operation(((b"SET", b"a", new),), begin, end, reply, transaction=True, expected=b"*1\r\n" + old)
 
 
 GOOD = [
@@ -63,6 +64,9 @@ GOOD = [
     history("0 9 INCR a; INCR a -> *2 :1 :2", "1 2 GET a -> $1 2"),
     [*history("0 1 SET a 1 -> +OK"), swap(2, 3, b"$1\r\n1\r\n", b"2", b"*1\r\n+OK\r\n"), *history("4 5 GET a -> $1 2")],
     [*history("0 1 SET a 1 -> +OK"), swap(2, 3, b"$-1\r\n", b"2", b"*-1\r\n"), *history("4 5 GET a -> $1 1")],
+    history("0 1 MSET crowd 1 -> +OK", f"2 3 MGET sample a -> *7{' $1 1' * 6} $-1", "4 5 DEL crowd a -> :1500"),
+    history("0 1 MSET crowd 1 -> +OK", "2 3 DEL sample a -> :6", "4 5 DEL crowd a -> :1494"),
+    history("0 9 MSET a 1 crowd 2 -> +OK", f"1 2 MGET a sample -> *7 $1 1{' $1 2' * 6}", "3 4 DEL crowd -> :1500"),
 ]
 BAD = [
     history("0 1 SET a 1 -> +OK", "2 3 GET a -> $-1"),
@@ -79,6 +83,9 @@ BAD = [
     history("0 9 SET a 1 -> +OK", "1 8 SET b 1 -> +OK", "2 3 MGET a b -> *2 $1 1 $-1", "4 5 MGET a b -> *2 $-1 $1 1"),
     [swap(0, 9, b"$-1\r\n", b"1", b"*1\r\n+OK\r\n"), swap(1, 8, b"$-1\r\n", b"2", b"*1\r\n+OK\r\n")],
     [*history("0 1 SET a 1 -> +OK"), swap(2, 3, b"$-1\r\n", b"2", b"*1\r\n+OK\r\n")],
+    history("0 9 MSET crowd 1 -> +OK", f"1 2 MGET sample -> *6{' $-1' * 5} $1 1", f"3 4 MGET sample -> *6{' $-1' * 6}"),
+    history("0 9 MSET crowd 1 a 1 -> +OK", f"1 2 MGET sample a -> *7{' $1 1' * 6} $-1", "3 4 GET a -> $-1"),
+    history("0 1 MSET crowd 1 -> +OK", "2 3 DEL sample -> :6", "4 5 DEL crowd -> :1500"),
 ]
 
 
@@ -97,6 +104,11 @@ def test_what_was_evicted_is_gone() -> None:
     gone = history("0 1 SET a 1 -> +OK", "2 3 GET a -> $-1")
     assert check(gone, model=outcomes_with_eviction) is None
     assert check([*gone, *history("4 5 GET a -> $1 1")], model=outcomes_with_eviction)
+    some = history("0 1 MSET crowd 1 -> +OK", f"2 3 MGET sample a -> *7{' $1 1' * 5} $-1 $-1")
+    counted = history("4 5 DEL a crowd -> :7", "6 7 DEL crowd -> :0")
+    assert check([*some, *counted], model=outcomes_with_eviction) is None
+    assert check([*some, *history("4 5 DEL a crowd -> :1500")], model=outcomes_with_eviction)
+    assert check([*some, *history(f"4 5 MGET sample -> *6{' $1 1' * 6}")], model=outcomes_with_eviction)
 
 
 def possible(operations: list[Operation], state: State) -> bool:
@@ -157,6 +169,18 @@ def running(directory: Path, *options: str) -> contextlib.AbstractContextManager
     return kvcy_server.running("--dir", str(directory), "--io-threads", "3", *options)
 
 
+def begin_saving(client: Client) -> None:
+    """Asks for a snapshot. The server may have died before."""
+    with contextlib.suppress(ConnectionError):
+        client.send(["BGSAVE"])
+
+
+def in_small_segments(directory: Path) -> None:
+    """Makes the data directory one whose log's segments are small."""
+    with Directory(directory) as made:
+        made.write_manifest(Manifest.drawn(64, SEGMENT_BYTES))
+
+
 def test_concurrent_clients(tmp_path: Path) -> None:
     with running(tmp_path, "--appendonly", "no") as server, connected(server) as clients:
         for seed in range(HISTORIES):
@@ -169,14 +193,13 @@ def test_concurrent_clients(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("policy", ["always", "everysec"])
 def test_while_snapshots_are_written_and_segments_change(tmp_path: Path, policy: str) -> None:
-    with Directory(tmp_path) as made:
-        made.write_manifest(Manifest.drawn(64, SEGMENT_BYTES))
+    in_small_segments(tmp_path)
     options = ["--appendonly", "yes", "--appendfsync", policy]
     with running(tmp_path, *options) as server, connected(server) as clients, server.connect() as other:
         for seed in range(HISTORIES):
             assert server.run("FLUSHALL") == b"+OK\r\n"
             recorder = Recorder(seed)
-            save, fill = partial(other.send, ["BGSAVE"]), partial(other.send, filling(seed))
+            save, fill = partial(begin_saving, other), partial(other.send, filling(seed))
             recorder.drive(clients, OPERATIONS, {OPERATIONS // 4: save, OPERATIONS // 2: fill})
             assert other.read().startswith((b"+Background saving started", b"-ERR Background save already in progress"))
             assert other.read() == b"+OK\r\n"
@@ -188,35 +211,66 @@ def filling(seed: int) -> list[str]:
     return ["SET", "other", str(seed % 10) * (SEGMENT_BYTES // 2)]
 
 
+# So little memory that the large values of others leave no room for the histories' keys, for a while.
+EVICTING = ("--maxmemory", "3mb")
+POLICIES = ("allkeys-random", "allkeys-lru", "allkeys-s3fifo", "allkeys-tinylfu", "allkeys-sieve")
+OTHERS, OTHER_BYTES = 40, 100_000
+
+
+def press(client: Client) -> None:
+    """Others' values, which have keys evicted. The server may have died before."""
+    with contextlib.suppress(ConnectionError):
+        client.send(*(["SET", f"other:{number}", "v" * OTHER_BYTES] for number in range(OTHERS)))
+
+
+def evicted_keys(server: Server) -> int:
+    found = re.search(rb"evicted_keys:(\d+)", server.run("INFO", "stats"))
+    assert found
+    return int(found[1])
+
+
 def test_while_keys_are_evicted(tmp_path: Path) -> None:
     """What is evicted is gone for all at one moment, and WATCH sees it."""
-    options = ["--appendonly", "no", "--maxmemory", "3mb", "--maxmemory-policy", "allkeys-random"]
-    with running(tmp_path, *options) as server, connected(server) as clients, server.connect() as other:
+    with (
+        running(tmp_path, "--appendonly", "no", *EVICTING) as server,
+        connected(server) as clients,
+        server.connect() as other,
+    ):
         for seed in range(HISTORIES):
+            assert server.run("CONFIG", "SET", "maxmemory-policy", POLICIES[seed % len(POLICIES)]) == b"+OK\r\n"
             assert server.run("FLUSHALL") == b"+OK\r\n"
+            before = evicted_keys(server)
             crowds = range(10, OPERATIONS, 10)
-            crowd = partial(other.send, *(["SET", f"other:{number}", "v" * 100_000] for number in range(40)))
             recorder = Recorder(seed)
-            recorder.drive(clients, OPERATIONS, dict.fromkeys(crowds, crowd))
-            assert [other.read() for _ in range(40 * len(crowds))] == [b"+OK\r\n"] * 40 * len(crowds)
+            recorder.drive(clients, OPERATIONS, dict.fromkeys(crowds, partial(press, other)))
+            assert [other.read() for _ in range(OTHERS * len(crowds))] == [b"+OK\r\n"] * OTHERS * len(crowds)
+            assert len(recorder.history) == OPERATIONS
             assert check(recorder.history, model=outcomes_with_eviction) is None
-        evicted = re.search(rb"evicted_keys:(\d+)", server.run("INFO", "stats"))
-        assert evicted
-        assert int(evicted[1]) > 0
+            assert evicted_keys(server) > before
 
 
 @pytest.mark.timeout(0)
-def test_over_the_death_of_the_server(tmp_path: Path) -> None:
-    """What was acknowledged, and what was ever seen by a reader, is there after a kill; the rest is, or is not."""
+@pytest.mark.parametrize("evicts", [False, True], ids=["kept", "evicted"])
+def test_over_the_death_of_the_server(tmp_path: Path, evicts: bool) -> None:
+    """What was acknowledged, and what was ever seen by a reader, is there after a kill; the rest is, or is not.
+
+    Snapshots are written meanwhile, and segments change. What was evicted, and seen to be gone, stays gone.
+    """
     for seed in range(HISTORIES // 3):
         recorder, random = Recorder(seed), Random(seed)
         directory = tmp_path / str(seed)
         directory.mkdir()
+        in_small_segments(directory)
+        always = ["--appendonly", "yes", "--appendfsync", "always"]
+        always += [*EVICTING, "--maxmemory-policy", POLICIES[seed % len(POLICIES)]] if evicts else []
         for life in itertools.count():
-            always = ("--appendonly", "yes", "--appendfsync", "always")
-            with running(directory, *always) as server, connected(server) as clients:
+            with running(directory, *always) as server, connected(server) as clients, server.connect() as other:
                 if life == 2:
                     recorder.drive(clients, 20)
                     break
-                recorder.drive(clients, OPERATIONS, {random.randint(5, OPERATIONS): server.process.kill})
-        assert check(recorder.history) is None
+                dies = random.randint(5, OPERATIONS)
+                at = dict.fromkeys(range(5, dies, 40), partial(press, other)) if evicts else {}
+                at[random.randint(1, dies)] = partial(begin_saving, other)
+                recorder.drive(clients, OPERATIONS, {**at, dies: server.process.kill})
+        assert check(recorder.history, model=outcomes_with_eviction if evicts else outcomes) is None
+        shutil.rmtree(directory)
