@@ -176,7 +176,7 @@ def cases(keys: int) -> Iterator[Case]:
     yield Case("DEL of 100 MB", encode([b"DEL", b"huge"]), huge)
     yield Case("APPEND to 100 MB", encode([b"APPEND", b"huge", b"v"]), huge)
     yield Case("COPY of 100 MB", encode([b"COPY", b"huge", b"other", b"REPLACE"]), huge)
-    for count in (1000, 10_000, 100_000):
+    for count in (1000, 10_000, 100_000, 1_000_000):
         if count <= keys:
             yield from many_keys(count)
             yield from transactions(count)

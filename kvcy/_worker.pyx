@@ -5,7 +5,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint32_t
 
 from kvcy._conversions cimport borrow, clock_ms
-from kvcy.commands.executor cimport executor_free, executor_new
+from kvcy.commands.executors cimport executor_free, executor_new
 from kvcy.commands.service cimport Service
 from kvcy.commands.session cimport (
     SESSION_AUTHENTICATED, SESSION_PARKED, session_execute, session_free, session_new, session_resume)

@@ -94,6 +94,14 @@ def test_an_unfinished_command_is_counted(client: redis.Redis, silent: kvcy_serv
     await_that(lambda: taken(client) < 200_000)
 
 
+def test_an_unfinished_command_is_gone_with_the_client(client: redis.Redis, silent: kvcy_server.Client) -> None:
+    command = resp.encode(["MSET", *[bytes(100)] * 200_000, bytes(100_000), bytes(100_000)])
+    silent.socket.sendall(command[:-1])
+    await_that(lambda: taken(client) > 20_000_000)
+    silent.close()
+    await_that(lambda: taken(client) < 200_000)
+
+
 def test_a_client_that_does_not_read_has_no_more_than_half_evicted(
     client: redis.Redis, silent: kvcy_server.Client
 ) -> None:

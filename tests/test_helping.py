@@ -104,6 +104,50 @@ def test_a_long_transaction_is_dropped_by_a_helper(server: Server) -> None:
     assert probe.help() == OK + b"+PONG\r\n"
 
 
+def test_a_long_transaction_in_which_python_answers_something(server: Server) -> None:
+    probe = Probe(server)
+    begin(probe, b"TIME", *[b"INCR counter"] * LONG, b"INFO", b"CONFIG GET port")
+    assert probe.feed(b"EXEC\r\nGET counter\r\n") == b""
+    assert probe.waiting == [b"INFO"]
+    assert probe.resume(b"+info\r\n") == b""
+    assert probe.waiting == [b"CONFIG", b"GET", b"port"]
+    assert probe.resume(b"+port\r\n") == b""
+    assert probe.state == "parked"
+    replied = probe.help()
+    assert replied.startswith(b"*%d\r\n*2\r\n" % (LONG + 3))
+    assert replied.endswith(b":%d\r\n+info\r\n+port\r\n" % LONG + bulk(b"%d" % LONG))
+    assert server.handle.command_stats()["exec"][0] == 1
+
+
+def test_watches_broken_while_python_answered(server: Server) -> None:
+    probe, other = Probe(server), Probe(server)
+    probe.execute(b"WATCH", b"a")
+    begin(probe, *[b"INCR counter"] * LONG, b"INFO")
+    probe.feed(b"EXEC\r\n")
+    assert probe.resume(b"+info\r\n") == b""
+    other.execute(b"SET", b"a", b"1")
+    assert probe.help() == b"*-1\r\n"
+    assert other.execute(b"EXISTS", b"counter") == b":0\r\n"
+
+
+def test_dropping_what_python_would_have_had_part_in(server: Server) -> None:
+    probe = Probe(server)
+    begin(probe, *[b"INCR counter"] * LONG, b"INFO")
+    assert probe.feed(b"DISCARD\r\n") == b""
+    assert probe.help() == OK
+
+
+@pytest.mark.parametrize("answers", [0, 1, 2])
+def test_a_session_that_ends_while_exec_waits(server: Server, answers: int) -> None:
+    probe = Probe(server)
+    begin(probe, *[b"INCR counter"] * LONG, b"INFO", b"INFO")
+    probe.feed(b"EXEC\r\n")
+    for _ in range(answers):
+        probe.resume(b"+info\r\n")
+    probe.close()
+    assert Probe(server).execute(b"EXISTS", b"counter") == b":0\r\n"
+
+
 def test_no_reply_is_no_reply(server: Server) -> None:
     probe = Probe(server)
     probe.feed(b"CLIENT REPLY SKIP\r\n" + resp.encode([b"EXISTS", *NAMES]))
@@ -116,6 +160,106 @@ def test_a_session_that_ends_before_its_helper_has_begun(server: Server) -> None
     begin(probe, *[b"INCR counter"] * LONG)
     probe.feed(b"EXEC\r\n")
     probe.close()
+
+
+# --- what comes in many pieces, and is handed over as it is
+
+MANY = [b"key:%d" % number for number in range(5000)]
+PIECE = 10_000
+
+
+def feed_in_pieces(probe: Probe, data: bytes) -> bytes:
+    return b"".join(probe.feed(data[start : start + PIECE]) for start in range(0, len(data), PIECE))
+
+
+def test_a_command_in_many_pieces(server: Server) -> None:
+    probe = Probe(server)
+    sent = b"SET key:1 a\r\n" + resp.encode([b"MGET", *MANY]) + b"PING\r\n"
+    assert feed_in_pieces(probe, sent) == OK
+    assert probe.state == "parked"
+    assert probe.help() == b"*5000\r\n$-1\r\n" + bulk(b"a") + b"$-1\r\n" * 4998 + b"+PONG\r\n"
+    assert probe.unconsumed == 0
+    assert probe.memory_bytes == Probe(server).memory_bytes
+
+
+def test_it_is_queued(server: Server) -> None:
+    probe = Probe(server)
+    sent = b"MULTI\r\n" + resp.encode([b"MSET", *MANY]) + b"GET key:4998\r\nEXEC\r\n"
+    assert feed_in_pieces(probe, sent) == OK + QUEUED * 2
+    assert probe.help() == b"*2\r\n" + OK + bulk(b"key:4999")
+
+
+def test_it_is_dropped(server: Server) -> None:
+    probe = Probe(server)
+    sent = b"MULTI\r\n" + resp.encode([b"MSET", *MANY]) + b"DISCARD\r\n"
+    assert feed_in_pieces(probe, sent) == OK + QUEUED
+    assert probe.help() == OK
+    assert probe.execute(b"EXISTS", b"key:0") == b":0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "reply"),
+    [
+        ([b"NONSENSE", *MANY], b"-ERR unknown command 'NONSENSE', with args beginning with: 'key:0' "),
+        ([b"GET", *MANY], b"-ERR wrong number of arguments for 'get' command\r\n"),
+        ([b"MSET", *MANY, b"odd"], b"-ERR wrong number of arguments for 'mset' command\r\n"),
+    ],
+    ids=["unknown", "arity", "handler"],
+)
+def test_it_is_refused(server: Server, words: list[bytes], reply: bytes) -> None:
+    probe = Probe(server)
+    replied = feed_in_pieces(probe, resp.encode(words) + b"PING\r\n")
+    if not replied:
+        replied = probe.help()
+    assert replied.startswith(reply)
+    assert replied.endswith(b"\r\n+PONG\r\n")
+
+
+def test_python_gets_it(server: Server) -> None:
+    probe = Probe(server)
+    feed_in_pieces(probe, resp.encode([b"CONFIG", b"GET", *MANY]))
+    assert probe.waiting == [b"CONFIG", b"GET", *MANY]
+    assert probe.resume(b"+all\r\n") == b"+all\r\n"
+
+
+def test_who_serves_nobody_else_runs_it_himself() -> None:
+    probe = Probe(Server())
+    assert feed_in_pieces(probe, resp.encode([b"MSET", *MANY])) == OK
+    assert probe.execute(b"GET", b"key:4998") == bulk(b"key:4999")
+
+
+def test_it_waits_behind_what_is_postponed(server: Server) -> None:
+    probe = Probe(server)
+    command = resp.encode([b"EXISTS", *MANY])
+    for start in range(0, len(command) - 1000, PIECE):
+        assert probe.feed(command[start : min(start + PIECE, len(command) - 1000)]) == b""
+    server.begin_long_command()
+    assert probe.feed(command[-1000:] + b"PING\r\n", 1) == b""
+    assert probe.state == "parked"
+    server.end_long_command()
+    assert probe.help() == b":0\r\n+PONG\r\n"
+
+
+def test_it_is_postponed_itself(server: Server) -> None:
+    probe = Probe(server)
+    command = resp.encode([b"WATCH", *MANY])
+    server.begin_long_command()
+    for start in range(0, len(command), PIECE):
+        assert probe.feed(command[start : start + PIECE], 1) == b""
+    assert probe.state == "continuing"
+    assert probe.feed(b"PING\r\n", 1) == b""
+    server.end_long_command()
+    assert probe.feed() == b""
+    assert probe.help() == OK + b"+PONG\r\n"
+
+
+def test_it_is_forgotten_with_its_session(server: Server) -> None:
+    for cut in (100, 30_000, len(resp.encode([b"WATCH", *MANY]))):
+        probe = Probe(server)
+        server.begin_long_command()
+        probe.feed(resp.encode([b"WATCH", *MANY])[:cut], 1)
+        server.end_long_command()
+        probe.close()
 
 
 # --- what is in their way

@@ -121,6 +121,38 @@ def test_sent_blocks_of_a_long_queue_are_released() -> None:
     assert blocks_bytes() - before < 300 * 21_000
 
 
+def test_a_long_queue_is_sent_as_it_was_written_though_its_memory_is_given_back() -> None:
+    output = OutputProbe()
+    whole = random.Random(1).randbytes(3_000_000)
+    output.write(whole)
+    output.put_aside()
+    sent = b""
+    while len(sent) < 2_900_000:
+        sent += output.take(100_001)
+    output.write(b"more" * 50_000)
+    output.put_aside()
+    while data := output.take(100_001):
+        sent += data
+    assert sent == whole + b"more" * 50_000
+
+
+def test_a_queue_that_nobody_reads_is_given_back_in_parts() -> None:
+    before = blocks_bytes()
+    output = OutputProbe()
+    for _ in range(20):
+        output.write(b"a" * 100_000)
+        output.write_block(b"b" * 100_000, 0, 100_000)
+    output.put_aside()
+    parts = 1
+    while not output.shrink():
+        parts += 1
+    assert 4 <= parts <= 5
+    assert blocks_bytes() - before < 1_200_000
+    del output
+    assert blocks_bytes() == before
+    assert OutputProbe().shrink()
+
+
 def test_a_broken_connection_is_noticed() -> None:
     ours, theirs = socket.socketpair()
     ours.close()

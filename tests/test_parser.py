@@ -413,8 +413,8 @@ def test_a_length_allocates_nothing() -> None:
 def test_memory_may_end_anywhere() -> None:
     words = [b"MSET", b"key", b"v" * 40_000, b"key2", b"w" * 40_000]
     line = b'set "a b" c\r\n'
-    data = resp.encode(words) + line + resp.encode(["x"] * 100)
-    expected = [words, [b"set", b"a b", b"c"], [b"x"] * 100]
+    data = resp.encode(words) + line + resp.encode(["x"] * 100) + resp.encode(["x"] * 20_000)
+    expected = [words, [b"set", b"a b", b"c"], [b"x"] * 100, [b"x"] * 20_000]
     refused = 0
     for allowed in range(12):
         probe = ParserProbe()
@@ -434,7 +434,7 @@ def test_memory_may_end_anywhere() -> None:
 
 def test_closing_in_the_middle_frees_everything() -> None:
     before = parser_probe.block_bytes()
-    data = resp.encode([b"MSET", b"key", b"v" * 40_000, b"key2", b"w" * 40_000])
+    data = resp.encode([b"MSET", *[b"k"] * 10_000, b"key", b"v" * 40_000, b"key2", b"w" * 40_000])
     for size in range(0, len(data), 997):
         probe = ParserProbe()
         for start in range(0, size, 16_384):
@@ -445,4 +445,4 @@ def test_closing_in_the_middle_frees_everything() -> None:
 
 
 def test_a_parser_is_small() -> None:
-    assert parser_probe.PARSER_SIZE <= 128
+    assert parser_probe.PARSER_SIZE <= 136

@@ -9,7 +9,7 @@ transaction under way; a refused EXEC ends it, and says so.
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcmp, memcpy, strerror, strlen
-from kvcy.commands.call cimport deferred_new, reply_out_of_memory
+from kvcy.commands.call cimport call_keep, reply_out_of_memory
 from kvcy.commands.errorcodes cimport error_count
 from kvcy.commands.queueing cimport transaction_discard, transaction_flag, transaction_queue
 from kvcy.commands.registry cimport row_resolve
@@ -180,7 +180,7 @@ cdef const char* misconfigured(Call* call, char* text) noexcept nogil:
 
 
 cdef void admission_park(Call* call) noexcept nogil:
-    call.session.deferred = deferred_new(call.row, call.argv, call.argc)
+    call.session.deferred = call_keep(call)
     if call.session.deferred == NULL:
         reply_out_of_memory(call)
         return

@@ -11,7 +11,9 @@ from kvcy.commands.types cimport Executor, Prepared, Session
 from kvcy.engine.block cimport Bytes
 from kvcy.protocol.parser cimport ParseResult
 
-# Finds the command's row and hashes its key, if it has exactly one.
+# Finds the row of a command that is in no batch, and hashes its key, if it has exactly one.
+cdef void batch_prepare_alone(Executor* executor, Prepared* prepared, const Bytes* argv, uint32_t argc) noexcept nogil
+# The same for the command last parsed into executor.arguments.
 cdef void batch_prepare(Executor* executor, Prepared* prepared, const Bytes* argv, uint32_t argc) noexcept nogil
 # Parses up to `limit` commands into executor.batch, behind those parsed ahead, until the bytes or what may be parsed
 # ahead end; returns how many.

@@ -8,16 +8,23 @@ from kvcy.engine.shards cimport keyspace_key, keyspace_prefetch_entry, keyspace_
 from kvcy.protocol.parser cimport PARSE_COMMAND, PARSE_MORE, parser_next
 
 
-cdef void batch_prepare(Executor* executor, Prepared* prepared, const Bytes* argv, uint32_t argc) noexcept nogil:
-    cdef const Row* row
-    if not executor.arguments.opening.repeated:
-        executor.opening_row = row_find(executor.rows, argv[0].data, argv[0].size)
-    row = executor.opening_row
+cdef inline void prepare(Executor* executor, Prepared* prepared, const Row* row, const Bytes* argv,
+                         uint32_t argc) noexcept nogil:
     if row != NULL and row.subcommand_count and argc > 1:
         row = row_subcommand(row, argv[1].data, argv[1].size)
     prepared.row = row
     if row != NULL and row.flags & ONE_KEY and <int> argc > row.first_key:
         prepared.key = keyspace_key(executor.keyspace, argv[row.first_key].data, argv[row.first_key].size)
+
+
+cdef void batch_prepare(Executor* executor, Prepared* prepared, const Bytes* argv, uint32_t argc) noexcept nogil:
+    if not executor.arguments.opening.repeated:
+        executor.opening_row = row_find(executor.rows, argv[0].data, argv[0].size)
+    prepare(executor, prepared, executor.opening_row, argv, argc)
+
+
+cdef void batch_prepare_alone(Executor* executor, Prepared* prepared, const Bytes* argv, uint32_t argc) noexcept nogil:
+    prepare(executor, prepared, row_find(executor.rows, argv[0].data, argv[0].size), argv, argc)
 
 
 cdef uint32_t batch_parse(Executor* executor, Session* session, const char* data, size_t size, size_t* offset,

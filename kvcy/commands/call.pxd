@@ -16,6 +16,7 @@ from kvcy.engine.block cimport Bytes
 from kvcy.engine.events cimport Event, event_raise
 from kvcy.engine.keyspace cimport Access
 from kvcy.engine.shards cimport Key, Keyspace, ShardSet
+from kvcy.protocol.gathered cimport Gathered
 from kvcy.protocol.writer cimport Writer
 
 # Whether a long command that has done so many steps in this slice is to give way: the turn has become SLICE_US old, but
@@ -51,4 +52,9 @@ cdef inline void call_event(Call* call, Event event, const Key* key) noexcept no
 # A copy of a command that outlives its buffer: argv and small arguments in one allocation, blocks retained. NULL: no
 # memory.
 cdef Deferred* deferred_new(const Row* row, const Bytes* argv, uint32_t argc) noexcept nogil
+# One that takes over what it consists of, which is empty then; without a row. NULL: no memory, nothing changed.
+cdef Deferred* deferred_adopt(Gathered* gathered) noexcept nogil
+# The call's command, to be kept for later: call.whole, which changes hands (and is NULL then), or a copy. NULL: no
+# memory.
+cdef Deferred* call_keep(Call* call) noexcept nogil
 cdef void deferred_free(Deferred* deferred) noexcept nogil          # NULL is allowed

@@ -6,12 +6,13 @@ turns CR and LF into spaces, so no argument can forge a second reply.
 """
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcpy, memset, strlen
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy.commands.cycles cimport cycles
 from kvcy.commands.types cimport SESSION_CONTINUING, Call, Deferred, Discard, Row, Step
 from kvcy.commands.yielding cimport long_commands_run
 from kvcy.engine.block cimport Bytes, block_release, block_retain
+from kvcy.protocol.gathered cimport Gathered, gathered_bytes, gathered_release
 from kvcy.protocol.writer cimport write_error, write_error_part
 
 
@@ -156,6 +157,7 @@ cdef Deferred* deferred_new(const Row* row, const Bytes* argv, uint32_t argc) no
     deferred.argv = <Bytes*> (deferred + 1)
     deferred.memory_bytes = size + held
     deferred.began = cycles()
+    memset(&deferred.gathered, 0, sizeof(Gathered))
     at = <char*> (deferred.argv + argc)
     for index in range(argc):
         deferred.argv[index] = argv[index]
@@ -168,11 +170,38 @@ cdef Deferred* deferred_new(const Row* row, const Bytes* argv, uint32_t argc) no
     return deferred
 
 
+cdef Deferred* deferred_adopt(Gathered* gathered) noexcept nogil:
+    cdef Deferred* deferred = <Deferred*> malloc(sizeof(Deferred))
+    if deferred == NULL:
+        return NULL
+    deferred.row = NULL
+    deferred.argc = gathered.count
+    deferred.argv = gathered.at
+    deferred.memory_bytes = sizeof(Deferred) + gathered_bytes(gathered) + gathered.block_bytes
+    deferred.began = cycles()
+    deferred.gathered = gathered[0]
+    memset(gathered, 0, sizeof(Gathered))
+    return deferred
+
+
+cdef Deferred* call_keep(Call* call) noexcept nogil:
+    cdef Deferred* kept = call.whole
+    if kept == NULL:
+        return deferred_new(call.row, call.argv, call.argc)
+    call.whole = NULL
+    kept.row = call.row
+    kept.began = cycles()
+    return kept
+
+
 cdef void deferred_free(Deferred* deferred) noexcept nogil:
     cdef uint32_t index
     if deferred == NULL:
         return
-    for index in range(deferred.argc):
-        if deferred.argv[index].block != NULL:
-            block_release(deferred.argv[index].block)
+    if deferred.gathered.at != NULL:
+        gathered_release(&deferred.gathered)
+    else:
+        for index in range(deferred.argc):
+            if deferred.argv[index].block != NULL:
+                block_release(deferred.argv[index].block)
     free(deferred)

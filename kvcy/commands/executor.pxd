@@ -1,16 +1,8 @@
 # cython: language_level=3
 """The executor: takes commands through parsing, checks, locks, handler and accounting. One a thread."""
 from libc.stdint cimport uint32_t
-from kvcy.commands.types cimport AHEAD_ENOUGH, Ahead, Call, Executor, Service, Session
+from kvcy.commands.types cimport AHEAD_ENOUGH, Ahead, Call, Executor, Session
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.shards cimport Keyspace
-
-# Registered with the service until executor_free. NULL: no memory. REQUIRES: the registry is loaded.
-cdef Executor* executor_new(Keyspace* keyspace, Service* service) noexcept nogil
-cdef void executor_free(Executor* executor) noexcept nogil
-# From now on data commands are served. An executor that was made while service.loading was set needs this once; its
-# carrier calls it between two feeds, when it has seen service.loading go to 0 and is ready for a keyspace with a log.
-cdef void executor_load_done(Executor* executor) noexcept nogil
 
 # --- what session.pyx is made of
 # Parses and runs batches until the bytes, the budget or the session's willingness end; see session_feed.

@@ -15,38 +15,33 @@ Limits: after REPLY_BYTES_SOFT of replies a feed ends as if its budget were used
 cannot make a reactor's buffer grow without end.
 """
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from kvcy.commands.accounting cimport account_error, account_time
 from kvcy.commands.admission cimport admission_authenticated, admission_check, admission_write_error
-from kvcy.commands.batch cimport batch_parse, batch_prefetch, batch_prepare
-from kvcy.commands.call cimport deferred_free, reply_out_of_memory
+from kvcy.commands.batch cimport batch_parse, batch_prefetch, batch_prepare_alone
+from kvcy.commands.call cimport deferred_adopt, deferred_free, reply_out_of_memory
 from kvcy.commands.cycles cimport cycles
 from kvcy.commands.helping cimport (
     helping_forbids, helping_park, helping_wanted, postponed_add, postponed_begin, postponed_free)
-from kvcy.commands.histogram cimport histograms_free
 from kvcy.commands.locking cimport command_keys, command_run_locked, command_settle
-from kvcy.commands.registry cimport row_table
-from kvcy.commands.service cimport service_add_executor, service_remove_executor
 from kvcy.commands.types cimport (
-    AHEAD_ENOUGH, ALL_SHARDS, BATCH_MAX, DENYOOM, ONE_KEY, PYTHON, SAMPLED, SELF_LOCKING,
-    SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_CONTINUING, SESSION_MULTI, SESSION_NO_TOUCH, SESSION_OPEN,
+    ALL_SHARDS, BATCH_MAX, DENYOOM, ONE_KEY, PYTHON, SAMPLED, SELF_LOCKING,
+    SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_CONTINUING, SESSION_NO_TOUCH, SESSION_OPEN,
     SESSION_PARKED, SESSION_REPLY_OFF, SESSION_REPLY_SKIP, SESSION_REPLY_SKIP_NEXT, WRITE, Ahead, Call, Executor,
-    Postponed, Prepared, Row, RowStats, Service, Session,
+    Postponed, Prepared, Row, RowStats, Session,
 )
 from kvcy.commands.yielding cimport executor_shard_lock, long_commands_run
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.journal cimport GROUP_BYTES
 from kvcy.engine.log cimport log_appended
-from kvcy.engine.operations cimport ops_free, ops_reserve
-from kvcy.engine.shards cimport Key, Keyspace, keyspace_key, shard_unlock
+from kvcy.engine.shards cimport Key, keyspace_key, shard_unlock
 from kvcy.engine.platform cimport (
-    add_relaxed_u64, likely, load_acquire_u32, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely,
+    add_relaxed_u64, likely, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely,
 )
+from kvcy.protocol.gathered cimport Gathered, gathered_release
 from kvcy.protocol.parser cimport (
-    PARSE_COMMAND, PARSE_ERROR, PARSE_NO_MEMORY, ParseResult, arguments_clear, arguments_close, arguments_init,
-)
+    PARSE_COMMAND, PARSE_NO_MEMORY, PARSE_WHOLE, ParseResult, arguments_clear, parser_take)
 from kvcy.protocol.writer cimport (
-    Writer, WriterPosition, write_error, write_error_part, writer_close, writer_init, writer_position, writer_rewind,
+    Writer, WriterPosition, write_error, write_error_part, writer_position, writer_rewind,
 )
 
 cdef enum:
@@ -56,48 +51,6 @@ cdef enum:
     KEYS_KEPT_MAX = 16384                # a larger array of keys is given back after the turn
     REPLY_BYTES_SOFT = 1048576
     REPLY_MODES = 8 | 16 | 32            # SESSION_REPLY_OFF | _SKIP | _SKIP_NEXT
-
-
-cdef Executor* executor_new(Keyspace* keyspace, Service* service) noexcept nogil:
-    cdef Executor* executor = <Executor*> calloc(1, sizeof(Executor))
-    if executor == NULL:
-        return NULL
-    executor.keyspace = keyspace
-    executor.service = service
-    executor.rows = row_table()
-    executor.quiet_thread = -1
-    if load_acquire_u32(&service.loading) == 0:
-        executor_load_done(executor)
-    executor.stats = <RowStats*> calloc(executor.rows.count + 1, sizeof(RowStats))
-    executor.batch = <Prepared*> calloc(AHEAD_ENOUGH + 2 * BATCH_MAX, sizeof(Prepared))
-    writer_init(&executor.reply)
-    arguments_init(&executor.arguments)
-    if executor.stats == NULL or executor.batch == NULL or not ops_reserve(&executor.group, GROUP_BYTES):
-        executor_release(executor)
-        return NULL
-    service_add_executor(service, executor)
-    return executor
-
-
-cdef void executor_release(Executor* executor) noexcept nogil:
-    """Frees what an executor owns, and itself."""
-    writer_close(&executor.reply)
-    arguments_close(&executor.arguments)
-    histograms_free(executor.stats, executor.rows.count)
-    free(executor.stats)
-    ops_free(&executor.group)
-    free(executor.batch)
-    free(executor.keys)
-    free(executor)
-
-
-cdef void executor_free(Executor* executor) noexcept nogil:
-    service_remove_executor(executor.service, executor)
-    executor_release(executor)
-
-
-cdef void executor_load_done(Executor* executor) noexcept nogil:
-    executor.ordinary_mask = SESSION_AUTHENTICATED | SESSION_MULTI
 
 
 cdef void executor_call_init(Call* call, Executor* executor, Session* session) noexcept nogil:
@@ -121,6 +74,7 @@ cdef void executor_call_init(Call* call, Executor* executor, Session* session) n
     call.key_count = 0
     call.held = NULL
     call.postponed = False
+    call.whole = NULL
 
 
 cdef void executor_call_done(Call* call) noexcept nogil:
@@ -272,12 +226,13 @@ cdef void executor_try_again(Executor* executor, Session* session) noexcept nogi
         if call.row != NULL and call.row.flags & ONE_KEY and <int> call.argc > call.row.first_key:
             prepared.key = keyspace_key(executor.keyspace, call.argv[call.row.first_key].data,
                                         call.argv[call.row.first_key].size)
+        call.whole = postponed.commands[postponed.done]
         execute(&call, &prepared)
         if call.postponed:
             session.state = SESSION_CONTINUING
             executor_call_done(&call)
             return
-        deferred_free(postponed.commands[postponed.done])
+        deferred_free(call.whole)                # if it has not changed hands
         postponed.done += 1
     executor_call_done(&call)
     if postponed.done == postponed.count or session.state != SESSION_PARKED:
@@ -331,20 +286,54 @@ cdef inline void parser_limits(Executor* executor, Session* session) noexcept no
     session.parser.authenticated = admission_authenticated(session, executor.service)
 
 
-cdef inline void run_parsed(Call* call, const Prepared* batch, uint32_t count, ParseResult result) noexcept nogil:
-    """Runs a batch, and what the parser said behind it."""
+cdef void run_whole(Call* call) noexcept nogil:
+    """Runs the command that waits to be taken from the parser."""
+    cdef Executor* executor = call.executor
+    cdef Prepared prepared
+    cdef Gathered gathered
+    parser_take(&call.session.parser, &gathered)
+    call.whole = deferred_adopt(&gathered)
+    if call.whole == NULL:
+        gathered_release(&gathered)
+        end_with_error(call, PARSE_NO_MEMORY)
+        return
+    call.argv = call.whole.argv
+    call.argc = call.whole.argc
+    batch_prepare_alone(executor, &prepared, call.argv, call.argc)
+    call.row = prepared.row
+    execute(call, &prepared)
+    if call.postponed:
+        call.postponed = False
+        call.session.state = SESSION_CONTINUING
+        if not postponed_begin(call.session, 1) or not postponed_add(call.session, call):
+            call.session.state = SESSION_CLOSING
+    deferred_free(call.whole)                    # if it has not changed hands
+    call.whole = NULL
+    executor.commands += 1
+    call.session.commands += 1
+    executor.budget -= executor.budget != 0
+
+
+cdef inline ParseResult run_parsed(Call* call, const Prepared* batch, uint32_t count,
+                                   ParseResult result) noexcept nogil:
+    """Runs a batch, and what the parser said behind it. PARSE_COMMAND: there may be more."""
     cdef Session* session = call.session
     if unlikely(load_relaxed_u32(&session.killed)):
         session.state = SESSION_CLOSING
-        return
+        return result
     if count:
         run_batch(call, batch, count)
-    if unlikely(result == PARSE_ERROR or result == PARSE_NO_MEMORY) and session.state == SESSION_OPEN:
-        end_with_error(call, result)
+    if unlikely(result > PARSE_COMMAND) and session.state == SESSION_OPEN:
+        if result == PARSE_WHOLE:
+            run_whole(call)
+            result = PARSE_COMMAND
+        else:
+            end_with_error(call, result)
     if unlikely(call.reply.failed):
         session.state = SESSION_CLOSING
     if unlikely(call.reply.size > REPLY_BYTES_SOFT):
         call.executor.budget = 0
+    return result
 
 
 cdef size_t feed_on(Call* call, const char* data, size_t size, size_t offset, ParseResult result) noexcept nogil:
@@ -360,7 +349,7 @@ cdef size_t feed_on(Call* call, const char* data, size_t size, size_t offset, Pa
         if count >= PREFETCH_MIN:
             batch_prefetch(executor, session, batch, count, False)
             batch_prefetch(executor, session, batch, count, True)
-        run_parsed(call, batch, count, result)
+        result = run_parsed(call, batch, count, result)
     executor_call_done(call)
     if unlikely(executor.key_capacity > KEYS_KEPT_MAX):
         free(executor.keys)
@@ -404,8 +393,8 @@ cdef size_t executor_feed_ahead(Executor* executor, Session* session, const char
                                 Ahead* ahead) noexcept nogil:
     cdef Call call
     feed_begin(&call, executor, session)
-    run_parsed(&call, executor.batch + ahead.first, ahead.count, ahead.result)
-    return feed_on(&call, data, size, ahead.offset, ahead.result)
+    return feed_on(&call, data, size, ahead.offset,
+                   run_parsed(&call, executor.batch + ahead.first, ahead.count, ahead.result))
 
 
 cdef void executor_ahead_done(Executor* executor) noexcept nogil:
@@ -419,7 +408,7 @@ cdef void executor_command(Executor* executor, Session* session, Bytes* argv, ui
     cdef Call call
     cdef Prepared prepared
     executor_call_init(&call, executor, session)
-    batch_prepare(executor, &prepared, argv, argc)
+    batch_prepare_alone(executor, &prepared, argv, argc)
     call.row = prepared.row
     call.argv = argv
     call.argc = argc

@@ -1,10 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Runs a long command: see helper.pxd."""
 from libc.stdint cimport int64_t, uint32_t
+from libc.stdlib cimport free, malloc
 from posix.time cimport CLOCK_REALTIME, clock_gettime, nanosleep, timespec
 from kvcy.commands.call cimport deferred_free
-from kvcy.commands.executor cimport (
-    executor_call_done, executor_call_init, executor_free, executor_new, executor_reply_done, executor_run)
+from kvcy.commands.executor cimport executor_call_done, executor_call_init, executor_reply_done, executor_run
+from kvcy.commands.executors cimport executor_free, executor_new
 from kvcy.commands.helping cimport session_state_after
 from kvcy.commands.types cimport (
     SESSION_CLOSING, SESSION_OPEN, SESSION_REPLY_OFF, SESSION_REPLY_SKIP, Call)
@@ -34,8 +35,10 @@ cdef void run_deferred(Session* session, Executor* executor) noexcept nogil:
         writer_clear(&executor.reply)
 
 
-cdef Executor* helper_run(Session* session, Keyspace* keyspace, Service* service) noexcept nogil:
-    cdef Executor* executor = executor_new(keyspace, service)
+cdef Helped* helper_run(Session* session, Keyspace* keyspace, Service* service) noexcept nogil:
+    cdef Helped* helped = <Helped*> malloc(sizeof(Helped))
+    cdef Executor* executor = executor_new(keyspace, service) if helped != NULL else NULL
+    session.state = SESSION_CLOSING
     if executor != NULL:
         session.state = SESSION_OPEN
         add_relaxed_u32(&keyspace.long_commands, 1)
@@ -44,16 +47,28 @@ cdef Executor* helper_run(Session* session, Keyspace* keyspace, Service* service
         executor_reply_done(session)
         if session.state == SESSION_OPEN:
             session.state = session_state_after(session)
-    if executor == NULL or executor.reply.failed:
-        session.state = SESSION_CLOSING
+        if executor.reply.failed:
+            session.state = SESSION_CLOSING
+        helped.reply = executor.reply
+        helped.gate = executor.gate
+        writer_init(&executor.reply)
+        executor_free(executor)
+    else:
+        free(helped)
+        helped = NULL
     deferred_free(session.deferred)
     session.deferred = NULL
-    return executor
+    return helped
 
 
-cdef void helper_hand_over(Executor* helper, Executor* executor) noexcept nogil:
+cdef void helped_hand_over(Helped* helped, Executor* executor) noexcept nogil:
     writer_close(&executor.reply)
-    executor.reply = helper.reply
-    executor.gate = helper.gate
-    writer_init(&helper.reply)
-    executor_free(helper)
+    executor.reply = helped.reply
+    executor.gate = helped.gate
+    free(helped)
+
+
+cdef void helped_free(Helped* helped) noexcept nogil:
+    if helped != NULL:
+        writer_close(&helped.reply)
+        free(helped)

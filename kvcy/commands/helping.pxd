@@ -27,6 +27,8 @@ cdef struct Postponed:                      # what a batch still has to run
 cdef uint32_t helping_keys(const Call* call) noexcept nogil
 # Whether a command that is about to run is to go to a helper. REQUIRES: not inside EXEC.
 cdef bint helping_wanted(const Call* call) noexcept nogil
+# Whether what ends the session's transaction and watches is.
+cdef bint helping_ends_long(const Session* session) noexcept nogil
 # Parks the session with it.
 cdef void helping_park(Call* call) noexcept nogil
 # Whether the session waits for a helper, not for Python.
@@ -37,7 +39,7 @@ cdef bint helping_is_awaited(const Session* session) noexcept nogil
 cdef bint helping_forbids(const Call* call) noexcept nogil
 # Takes up `count` commands that are to be tried again; false: no memory.
 cdef bint postponed_begin(Session* session, uint32_t count) noexcept nogil
-cdef bint postponed_add(Session* session, const Call* call) noexcept nogil
+cdef bint postponed_add(Session* session, Call* call) noexcept nogil
 # What a session is that has waited for its answer: CONTINUING if it has commands to be tried again, else OPEN.
 cdef int session_state_after(const Session* session) noexcept nogil
 cdef void postponed_free(Session* session) noexcept nogil            # nothing is done if there is none

@@ -2,7 +2,7 @@
 """Long commands on other threads: see helping.pxd."""
 from libc.stdlib cimport calloc, free
 from libc.string cimport strcmp
-from kvcy.commands.call cimport deferred_free, deferred_new, reply_out_of_memory
+from kvcy.commands.call cimport call_keep, deferred_free, reply_out_of_memory
 from kvcy.commands.types cimport (
     ALL_SHARDS, DENYOOM, PYTHON, SELF_LOCKING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, UNQUEUED, Row,
     Transaction)
@@ -24,14 +24,18 @@ cdef bint helping_wanted(const Call* call) noexcept nogil:
     # What may end a transaction or watches is left: EXEC, DISCARD, RESET, QUIT; UNWATCH.
     if call.row.flags & UNQUEUED == 0 and strcmp(call.row.name, b"unwatch") != 0:
         return False
-    if transaction != NULL and transaction.flags_or & PYTHON:
-        return False                         # Python answers its part first
-    return (call.session.watcher.count >= LONG_WEIGHT_MIN
-            or (transaction != NULL and transaction.weight >= LONG_WEIGHT_MIN))
+    if transaction != NULL and transaction.python_count and strcmp(call.row.name, b"exec") == 0:
+        return False                         # Python answers its part first: transactions.pyx
+    return helping_ends_long(call.session)
+
+
+cdef bint helping_ends_long(const Session* session) noexcept nogil:
+    return (session.watcher.count >= LONG_WEIGHT_MIN
+            or (session.transaction != NULL and session.transaction.weight >= LONG_WEIGHT_MIN))
 
 
 cdef void helping_park(Call* call) noexcept nogil:
-    call.session.deferred = deferred_new(call.row, call.argv, call.argc)
+    call.session.deferred = call_keep(call)
     if call.session.deferred == NULL:
         reply_out_of_memory(call)
     else:
@@ -60,8 +64,8 @@ cdef bint postponed_begin(Session* session, uint32_t count) noexcept nogil:
     return made != NULL
 
 
-cdef bint postponed_add(Session* session, const Call* call) noexcept nogil:
-    cdef Deferred* command = deferred_new(call.row, call.argv, call.argc)
+cdef bint postponed_add(Session* session, Call* call) noexcept nogil:
+    cdef Deferred* command = call_keep(call)
     if command == NULL:
         return False
     session.postponed.commands[session.postponed.count] = command

@@ -2,19 +2,20 @@
 """What MULTI keeps: the queue of a session's transaction, and its end.
 
 A Transaction lives from MULTI to EXEC or DISCARD, so a session outside one carries a NULL pointer only. Queued commands
-are copies (call.pxd, deferred_new); their count and bytes are kept in the session too, where CLIENT LIST reads them.
+are kept by call_keep (call.pxd); their count and bytes are kept in the session too, where CLIENT LIST reads them.
 """
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free, realloc
-from kvcy.commands.call cimport deferred_free, deferred_new
+from kvcy.commands.call cimport call_keep, deferred_free
 from kvcy.commands.helping cimport LONG_WEIGHT_MIN, helping_keys
 from kvcy.commands.types cimport (
-    SELF_LOCKING, SESSION_MULTI, SESSION_MULTI_FAILED, Call, Deferred, Session, Transaction,
+    PYTHON, SELF_LOCKING, SESSION_MULTI, SESSION_MULTI_FAILED, Call, Deferred, Session, Transaction,
 )
 from kvcy.engine.block cimport block_release
 from kvcy.engine.shards cimport Keyspace
 from kvcy.engine.platform cimport store_relaxed_u32
 from kvcy.engine.watch cimport watch_clear, watch_clear_some
+from kvcy.protocol.gathered cimport gathered_shrink
 
 
 cdef bint transaction_begin(Session* session) noexcept nogil:
@@ -22,6 +23,20 @@ cdef bint transaction_begin(Session* session) noexcept nogil:
     if session.transaction == NULL:
         return False
     session.flags |= SESSION_MULTI
+    return True
+
+
+cdef bint python_reserve(Transaction* transaction) noexcept nogil:
+    """Room for one more in transaction.python; false: no memory."""
+    cdef uint32_t capacity = transaction.python_capacity * 2 if transaction.python_capacity else 8
+    cdef uint32_t* grown
+    if transaction.python_count < transaction.python_capacity:
+        return True
+    grown = <uint32_t*> realloc(transaction.python, capacity * sizeof(uint32_t))
+    if grown == NULL:
+        return False
+    transaction.python = grown
+    transaction.python_capacity = capacity
     return True
 
 
@@ -38,9 +53,14 @@ cdef bint transaction_queue(Call* call) noexcept nogil:
             return False
         transaction.queue = grown
         transaction.capacity = capacity
-    command = deferred_new(call.row, call.argv, call.argc)
+    if call.row.flags & PYTHON and not python_reserve(transaction):
+        return False
+    command = call_keep(call)
     if command == NULL:
         return False
+    if call.row.flags & PYTHON:
+        transaction.python[transaction.python_count] = transaction.count
+        transaction.python_count += 1
     transaction.queue[transaction.count] = command
     transaction.count += 1
     transaction.flags_or |= call.row.flags
@@ -59,22 +79,29 @@ cdef void transaction_free(Transaction* transaction) noexcept nogil:
     cdef uint32_t index
     if transaction == NULL:
         return
-    for index in range(transaction.count):
-        if transaction.answers != NULL and transaction.answers[index] != NULL:
+    for index in range(transaction.answered):
+        if transaction.answers[index] != NULL:
             block_release(transaction.answers[index])
+    for index in range(transaction.count):
         deferred_free(transaction.queue[index])
+    deferred_free(transaction.ending)
     free(transaction.answers)
+    free(transaction.python)
     free(transaction.queue)
     free(transaction)
 
 
 cdef bint transaction_shrink(Session* session, Keyspace* keyspace, uint32_t most) noexcept nogil:
     cdef Transaction* transaction = session.transaction
-    if transaction != NULL and transaction.answers == NULL:
+    cdef Deferred* command
+    if transaction != NULL:
         while transaction.count and most:
+            command = transaction.queue[transaction.count - 1]
+            if not gathered_shrink(&command.gathered):
+                return False
+            most -= min(most, command.argc)
             transaction.count -= 1
-            deferred_free(transaction.queue[transaction.count])
-            most -= 1
+            deferred_free(command)
         if transaction.count:
             return False
     return watch_clear_some(keyspace, &session.watcher, most)

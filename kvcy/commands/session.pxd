@@ -29,7 +29,7 @@ share one; each embedded thread has one.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from kvcy.commands.clients cimport session_memory_bytes
-from kvcy.commands.executor cimport executor_free, executor_new
+from kvcy.commands.executors cimport executor_free, executor_new
 from kvcy.commands.types cimport (
     SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_CONTINUING, SESSION_MULTI, SESSION_MULTI_FAILED, SESSION_NO_EVICT,
     SESSION_NO_TOUCH, SESSION_OPEN, SESSION_PARKED, SESSION_REPLY_OFF, SESSION_REPLY_SKIP, SESSION_REPLY_SKIP_NEXT,

@@ -7,16 +7,18 @@ in the queue locks all shards.
 
 PYTHON rows in the queue cannot run under shard locks: Python might wait for the lock of the thread that waits for
 Python. So they are answered first, one after another: session.deferred is the next of them and the session stays parked
-until the last answer is there (exec_answer). Then the rest runs, and the answers take their places in the reply.
+until the last answer is there (exec_answer). Then the rest runs, on a helper if it is long (helping.pxd), and the
+answers take their places in the reply.
 Limits: such a command does not see what the transaction's own data commands do, and if a watched key changes while
 Python works, EXEC answers null although Python's commands have had their effect.
 """
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
-from kvcy.commands.call cimport reply_out_of_memory
+from kvcy.commands.call cimport call_keep, reply_out_of_memory
 from kvcy.commands.cycles cimport cycles
 from kvcy.commands.executor cimport executor_call_done, executor_call_init, executor_run
+from kvcy.commands.helping cimport helping_ends_long
 from kvcy.commands.locking cimport command_lock, command_shards, command_unlock
 from kvcy.commands.queueing cimport transaction_begin, transaction_discard, transaction_unwatch
 from kvcy.commands.registry cimport bind
@@ -106,34 +108,33 @@ cdef void exec_command(Call* call) noexcept nogil:
     elif load_relaxed_u32(&session.watcher.dirty):
         transaction_discard(session, call.access.keyspace)
         write_null_array(call.reply)
-    elif transaction.flags_or & PYTHON == 0:
+    elif transaction.answered == transaction.python_count:
         exec_queue(call)
     else:
-        transaction.answers = <Block**> calloc(transaction.count, sizeof(Block*))
-        if transaction.answers == NULL:
+        transaction.answers = <Block**> calloc(transaction.python_count, sizeof(Block*))
+        transaction.ending = call_keep(call)
+        if transaction.answers == NULL or transaction.ending == NULL:
             transaction_discard(session, call.access.keyspace)
             reply_out_of_memory(call)
         else:
-            await_answer(session, 0)
+            await_answer(session)
             session.state = SESSION_PARKED
 
 
-cdef bint await_answer(Session* session, uint32_t index) noexcept nogil:
-    """Makes the first PYTHON command from `index` on the one that waits. False: there is none left."""
+cdef bint await_answer(Session* session) noexcept nogil:
+    """Makes the next PYTHON command the one that waits. False: there is none left."""
     cdef Transaction* transaction = session.transaction
     session.deferred = NULL
-    while index < transaction.count:
-        if transaction.queue[index].row.flags & PYTHON:
-            transaction.answering = index
-            session.deferred = transaction.queue[index]
-            session.deferred.began = cycles()
-            return True
-        index += 1
-    return False
+    if transaction.answered == transaction.python_count:
+        return False
+    session.deferred = transaction.queue[transaction.python[transaction.answered]]
+    session.deferred.began = cycles()
+    return True
 
 
 cdef bint exec_is_waiting(const Session* session) noexcept nogil:
-    return session.transaction != NULL and session.transaction.answers != NULL
+    cdef const Transaction* transaction = session.transaction
+    return transaction != NULL and transaction.answers != NULL and transaction.answered < transaction.python_count
 
 
 cdef void exec_answer(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil:
@@ -144,9 +145,15 @@ cdef void exec_answer(Session* session, Executor* executor, const char* reply, s
     if block != NULL:
         memcpy(block.data, reply, size)
         block.size = size
-        transaction.answers[transaction.answering] = block
+    transaction.answers[transaction.answered] = block
+    transaction.answered += 1
     executor.stats[session.deferred.row.number].calls += 1
-    if await_answer(session, transaction.answering + 1):
+    if await_answer(session):
+        return
+    if executor.serves_others and helping_ends_long(session):
+        session.deferred = transaction.ending
+        transaction.ending = NULL
+        executor.stats[session.deferred.row.number].calls -= 1       # the helper counts it
         return
     position = writer_position(&executor.reply)
     session.state = SESSION_OPEN
@@ -199,14 +206,15 @@ cdef void run_queue(Call* call, const ShardSet* shards) noexcept nogil:
     cdef Deferred* command
     cdef Block* answer
     cdef WriterPosition position
-    cdef uint32_t index
+    cdef uint32_t index, answered = 0
     inner.held = shards
     write_array(call.reply, transaction.count)
     for index in range(transaction.count):
         command = transaction.queue[index]
         position = writer_position(call.reply)
         if command.row.flags & PYTHON:
-            answer = transaction.answers[index]
+            answer = transaction.answers[answered]
+            answered += 1
             if answer != NULL:
                 write_raw(call.reply, answer.data, answer.size)
             else:

@@ -17,10 +17,12 @@ from kvcy.engine.operations cimport OpBuffer
 from kvcy.engine.shards cimport Key, Keyspace, ShardSet
 from kvcy.engine.rwlock cimport RWLock
 from kvcy.engine.watch cimport Watcher
+from kvcy.protocol.gathered cimport Gathered
 from kvcy.protocol.parser cimport Arguments, Parser, ParseResult
 from kvcy.protocol.writer cimport Writer
 
 cdef struct Call
+cdef struct Deferred
 cdef struct Executor
 cdef struct Row
 cdef struct Service
@@ -122,6 +124,7 @@ cdef struct Call:
     uint32_t key_count
     const ShardSet* held                    # inside EXEC: the shards already locked (exclusively), else NULL
     bint postponed                          # it was not run: a helper's long command is in the way (helping.pxd)
+    Deferred* whole                         # what argv is in, if it may be kept for later as it is: call_keep. Borrowed
 
 # A long command (KEYS, SCAN with a huge COUNT) works in slices. When its first slice is used up, its handler writes
 # nothing and calls call_continue(call, step, discard, state): session.state is then SESSION_CONTINUING. No lock is held
@@ -161,12 +164,14 @@ cdef enum SessionFlag:
     SESSION_UNIX = 256             # came over the Unix socket
     SESSION_TRIO = 512             # carried by the trio path
 
-cdef struct Deferred:              # a command kept for later; one allocation, blocks retained (call.pxd)
+# A command kept for later (call.pxd): argv and bytes lie behind it and blocks are retained, or are all in `gathered`.
+cdef struct Deferred:
     const Row* row
     uint32_t argc
     Bytes* argv
     size_t memory_bytes
-    uint64_t began                 # when it was made, in cycles (cycles.pxd)
+    uint64_t began                 # when it was put off, in cycles (cycles.pxd)
+    Gathered gathered              # owned
 
 cdef struct Transaction:           # what MULTI has queued
     Deferred** queue               # [count]; owned
@@ -174,9 +179,13 @@ cdef struct Transaction:           # what MULTI has queued
     uint32_t capacity
     uint32_t flags_or              # of the queued rows
     uint64_t weight                # the queued commands, as many times as they have keys; a walk is long by itself
-    # EXEC with PYTHON rows: their replies, got before the rest runs
-    Block** answers                # [count]; NULL where there is none yet
-    uint32_t answering             # index of the queued command that session.deferred stands for
+    # PYTHON rows in it, whose replies are got before the rest runs
+    uint32_t* python               # [python_count] their places in the queue, rising; owned
+    uint32_t python_count
+    uint32_t python_capacity
+    uint32_t answered              # of them; the next one is session.deferred, which does not own it
+    Block** answers                # [python_count]; NULL before EXEC. Up to `answered`, NULL: no memory for it
+    Deferred* ending               # EXEC itself while it waits for them; owned
 
 ctypedef void (*Wake)(void* carrier) noexcept nogil
 

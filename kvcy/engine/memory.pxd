@@ -24,6 +24,9 @@ cdef void memory_unmap(void* memory, size_t size) noexcept nogil
 # Whether this thread unmaps large memory little by little, with pauses: the system takes a millisecond for each 20 MB,
 # and lets nobody else have the processor meanwhile.
 cdef void memory_set_patient(bint patient) noexcept nogil
+# Of any memory, mapped or not: gives the pages that lie wholly in it back to the system. It stays what it is, only its
+# contents are lost.
+cdef void memory_drop(void* memory, size_t size) noexcept nogil
 
 cdef void* memory_array_new(size_t size) noexcept nogil                   # zero-filled
 cdef void memory_array_free(void* array, size_t size) noexcept nogil

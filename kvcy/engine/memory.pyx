@@ -39,6 +39,7 @@ cdef extern from *:
     }
     #define kvcy_unmap(memory, size) ((void) munmap((memory), (size)))
     static __thread int kvcy_patient;
+    #define kvcy_drop(memory, size) ((void) madvise((memory), (size), MADV_DONTNEED))
     #if defined(__linux__) && !defined(MADV_POPULATE_WRITE)
     #define MADV_POPULATE_WRITE 23       /* a system older than Linux 5.14 answers that it does not know it */
     #endif
@@ -52,6 +53,7 @@ cdef extern from *:
     void* kvcy_map_resize(void* memory, size_t size, size_t new_size) nogil
     void kvcy_unmap(void* memory, size_t size) nogil
     bint kvcy_patient                # this thread's
+    void kvcy_drop(void* memory, size_t size) nogil
     void kvcy_populate(void* memory, size_t size) nogil
 
 cdef extern from "<stdlib.h>" nogil:
@@ -60,6 +62,7 @@ cdef extern from "<stdlib.h>" nogil:
 cdef enum:
     UNMAP_BYTES = 2 << 20            # between two pauses of a patient thread
     UNMAP_PAUSE_NS = 100000
+    SYSTEM_PAGE_BYTES = 4096         # where there are larger ones, the system refuses what does not begin with one
 
 cdef uint64_t array_bytes        # atomic
 cdef uint64_t leaving_bytes      # atomic: of them, those of retired arrays
@@ -129,6 +132,13 @@ cdef void memory_unmap(void* memory, size_t size) noexcept nogil:
 cdef void memory_set_patient(bint patient) noexcept nogil:
     global kvcy_patient
     kvcy_patient = patient
+
+
+cdef void memory_drop(void* memory, size_t size) noexcept nogil:
+    cdef size_t first = (<size_t> memory + SYSTEM_PAGE_BYTES - 1) & ~<size_t> (SYSTEM_PAGE_BYTES - 1)
+    cdef size_t end = (<size_t> memory + size) & ~<size_t> (SYSTEM_PAGE_BYTES - 1)
+    if first < end:
+        kvcy_drop(<void*> first, end - first)
 
 
 cdef void* memory_array_new(size_t size) noexcept nogil:

@@ -12,17 +12,14 @@ The system is called (mmap, madvise) outside the lock.
 """
 from libc.stdint cimport uint64_t
 
-from kvcy.engine.memory cimport memory_free, memory_map, memory_new, memory_unmap
+from kvcy.engine.memory cimport memory_drop, memory_free, memory_map, memory_new, memory_unmap
 from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_relaxed_u64, store_relaxed_u64
 from kvcy.engine.rwlock cimport spin_lock, spin_unlock
 
 cdef extern from *:
     """
-    #include <sys/mman.h>
     #define KVCY_ADD_RELEASE(p, v) __atomic_add_fetch((p), (v), __ATOMIC_RELEASE)
-    #define kvcy_drop(memory, size) ((void) madvise((memory), (size), MADV_DONTNEED))
     """
-    void memory_drop "kvcy_drop"(void* memory, size_t size) nogil
     uint64_t add_release_u64 "KVCY_ADD_RELEASE"(uint64_t*, uint64_t) nogil
 
 cdef struct PoolRegion:

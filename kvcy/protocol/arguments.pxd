@@ -12,6 +12,7 @@ cdef enum ParseResult:
     PARSE_COMMAND = 1      # one command was appended (argc 0: an empty line or *0, to be skipped silently)
     PARSE_ERROR = 2        # `error` holds the text; the connection must be closed after sending it
     PARSE_NO_MEMORY = 3
+    PARSE_WHOLE = 4        # one command has come in pieces, and is to be taken by itself (parser_take)
 
 # What a command begins with, up to its second argument: "*2\r\n$3\r\nGET\r\n". Commands that come one behind the other
 # mostly begin alike, so the last one's opening is kept, and a repetition is neither scanned nor looked up again.
@@ -24,8 +25,8 @@ cdef struct Opening:
     uint32_t name_size
     bint repeated          # the last command's opening was that of the one before
 
-# A batch is owned by whoever runs it. Behind a command's arguments there may be one more entry, which is not counted in
-# the argc of the command: it owns the block they lie in.
+# A batch is owned by whoever runs it. Behind an inline command's arguments there may be one more entry, which is not
+# counted in the argc of the command: it owns the block that they lie in.
 cdef struct Arguments:
     Bytes* at
     uint32_t count

@@ -10,14 +10,14 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from kvcy.engine.block cimport Bytes, block_release, word_at
-from kvcy.engine.memory cimport memory_free
-from kvcy.engine.platform cimport likely, unlikely
+from kvcy.engine.platform cimport invariant, likely, unlikely
 from kvcy.protocol.arguments cimport OPENING_BYTES_MAX, Opening
+from kvcy.protocol.gathered cimport gathered_release
 from kvcy.protocol.lengths cimport scan_length
 from kvcy.protocol.progress cimport (
     PARSER_ARGS_MAX, PARSER_COUNT, PARSER_IDLE, PARSER_INLINE, PARSER_UNAUTHENTICATED_ARGS_MAX,
-    PARSER_UNAUTHENTICATED_BULK_BYTES_MAX)
-from kvcy.protocol.unfinished cimport parser_resume, parser_suspend
+    PARSER_UNAUTHENTICATED_BULK_BYTES_MAX, PARSER_WHOLE)
+from kvcy.protocol.unfinished cimport parser_begin, parser_resume, parser_suspend
 
 cdef enum:
     BULK_BYTES_ON_WIRE_MIN = 6     # "$0", CR LF, CR LF
@@ -32,16 +32,17 @@ cdef void parser_init(Parser* parser) noexcept nogil:
 
 
 cdef void parser_close(Parser* parser) noexcept nogil:
-    cdef uint32_t i
-    for i in range(parser.args_done):
-        if parser.partial[i].block != NULL:
-            block_release(parser.partial[i].block)
-    if parser.kept != NULL:
-        block_release(parser.kept)
+    gathered_release(&parser.gathered)
     if parser.filling != NULL:
         block_release(parser.filling)
-    memory_free(parser.partial)
     parser_init(parser)
+
+
+cdef void parser_take(Parser* parser, Gathered* gathered) noexcept nogil:
+    invariant(parser.state == PARSER_WHOLE)
+    gathered[0] = parser.gathered
+    memset(&parser.gathered, 0, sizeof(Gathered))
+    parser_begin(parser)
 
 
 # --- the fast path

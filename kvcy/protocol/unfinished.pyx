@@ -2,15 +2,14 @@
 """The state machine for commands that do not lie whole and plain in the buffer: see unfinished.pxd.
 
 What it remembers are offsets from the unfinished command's first byte: `line` is where the line under way begins and
-`position` the byte up to which it was searched, so no byte is looked at twice. The arguments done are in `partial`:
+`position` the byte up to which it was searched, so no byte is looked at twice. The arguments done are in `gathered`:
 
-    index < args_kept, no block     data is an offset into `kept`
-    index >= args_kept, no block    data is an offset from the command's first byte
-    with a block                    the whole content of the block, which the entry owns
+    index < args_apart      data is an address, in a chunk or a block
+    index >= args_apart     data is an offset from the command's first byte
 
-When a bulk is received apart, the arguments before it are copied to `kept` and the buffer is given up; offsets then
-count from the byte behind. A block being filled gets the bulk's bytes and the CR LF behind them, so that one recv can
-bring the end of the command; the two are cut off again.
+When a bulk is received apart, or much of the command has come, the arguments done are copied to a chunk and the buffer
+is given up; offsets then count from the byte behind. A block being filled gets the bulk's bytes and the CR LF behind
+them, so that one recv can bring the end of the command; the two are cut off again.
 
 As in Redis a line ends at CR plus any byte, or at LF for an inline command, and what stands behind a bulk is not looked
 at. Unlike there, a NUL inside a line is a byte like any other. Memory grows only with what arrived: an argument takes
@@ -20,49 +19,39 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy
 
 from kvcy.engine.block cimport Block, Bytes, block_new, block_release, block_reserve
-from kvcy.engine.memory cimport memory_free, memory_resize
 from kvcy.engine.platform cimport invariant
 from kvcy.protocol.arguments cimport (
-    PARSE_COMMAND, PARSE_ERROR, PARSE_MORE, PARSE_NO_MEMORY, arguments_own, arguments_reserve)
+    PARSE_COMMAND, PARSE_ERROR, PARSE_MORE, PARSE_NO_MEMORY, PARSE_WHOLE, arguments_reserve)
+from kvcy.protocol.gathered cimport Gathered, gathered_release, gathered_reserve, gathered_room
 from kvcy.protocol.lengths cimport scan_number
 from kvcy.protocol.progress cimport (
-    PARSER_ARGS_MAX, PARSER_BLOCK_BYTES_MIN, PARSER_BODY, PARSER_COUNT, PARSER_FAILED, PARSER_FILLING, PARSER_HEADER,
-    PARSER_IDLE, PARSER_INLINE, PARSER_LINE_BYTES_MAX, PARSER_UNAUTHENTICATED_ARGS_MAX,
-    PARSER_UNAUTHENTICATED_BULK_BYTES_MAX)
+    PARSER_APART_BYTES_MIN, PARSER_ARGS_MAX, PARSER_BLOCK_BYTES_MIN, PARSER_BODY, PARSER_COUNT, PARSER_FAILED,
+    PARSER_FILLING, PARSER_HEADER, PARSER_IDLE, PARSER_INLINE, PARSER_LINE_BYTES_MAX, PARSER_UNAUTHENTICATED_ARGS_MAX,
+    PARSER_UNAUTHENTICATED_BULK_BYTES_MAX, PARSER_WHOLE)
 from kvcy.protocol.words cimport split_line
 
 cdef enum Step:            # what one step of the state machine came to; else a ParseResult
     STEP_ON = 100          # go on
 
 cdef enum:
-    PARTIAL_MIN = 8
     BLOCK_FIRST_BYTES = 65536
 
 
-cdef void begin_command(Parser* parser) noexcept nogil:
-    """Nothing is under way. REQUIRES: what `partial` and `kept` owned has found a new owner."""
-    memory_free(parser.partial)
-    parser.partial = NULL
-    parser.partial_capacity = 0
-    parser.kept = NULL
-    parser.blocks_kib = 0
+cdef void parser_begin(Parser* parser) noexcept nogil:
+    gathered_release(&parser.gathered)
+    parser.filling_kib = 0
     parser.state = PARSER_IDLE
     parser.args_expected = 0
-    parser.args_done = 0
-    parser.args_kept = 0
+    parser.args_apart = 0
     parser.position = 0
     parser.line = 0
     parser.bulk_bytes = 0
 
 
-cdef void note_blocks(Parser* parser) noexcept nogil:
-    """To be called after each change of `kept` or `filling`."""
-    cdef size_t bytes = 0
-    if parser.kept != NULL:
-        bytes += parser.kept.capacity
-    if parser.filling != NULL:
-        bytes += parser.filling.capacity
-    parser.blocks_kib = <uint32_t> ((bytes + 1023) >> 10)
+cdef inline void set_filling(Parser* parser, Block* block) noexcept nogil:
+    """`filling` becomes the block, or none; or the same, which has grown."""
+    parser.filling = block
+    parser.filling_kib = <uint32_t> ((block.capacity + 1023) >> 10) if block != NULL else 0
 
 
 cdef ParseResult fail(Parser* parser, const char* text) noexcept nogil:
@@ -75,30 +64,15 @@ cdef bint parser_suspend(Parser* parser, Arguments* arguments, uint32_t count, u
                          const char* start) noexcept nogil:
     cdef const Bytes* entry = arguments.at + arguments.count
     cdef uint32_t i
-    if done and not partial_reserve(parser, done):
+    if done and not gathered_reserve(&parser.gathered, done, count):
         return False
     for i in range(done):
-        parser.partial[i].data = <const char*> <size_t> (entry[i].data - start)
-        parser.partial[i].size = entry[i].size
-        parser.partial[i].block = NULL
-    parser.args_done = done
+        parser.gathered.at[i].data = <const char*> <size_t> (entry[i].data - start)
+        parser.gathered.at[i].size = entry[i].size
+        parser.gathered.at[i].block = NULL
+    parser.gathered.count = done
     parser.args_expected = count
     parser.state = PARSER_HEADER
-    return True
-
-
-cdef bint partial_reserve(Parser* parser, size_t wanted) noexcept nogil:
-    cdef size_t capacity
-    cdef Bytes* partial
-    if wanted <= parser.partial_capacity:
-        return True
-    capacity = max(wanted, 2 * <size_t> parser.partial_capacity, <size_t> PARTIAL_MIN)
-    capacity = min(capacity, max(wanted, <size_t> parser.args_expected))
-    partial = <Bytes*> memory_resize(parser.partial, capacity * sizeof(Bytes))
-    if partial == NULL:
-        return False
-    parser.partial = partial
-    parser.partial_capacity = <uint32_t> capacity
     return True
 
 
@@ -118,14 +92,14 @@ cdef ParseResult parser_resume(Parser* parser, const char* start, size_t size, s
                 offset[0] = offset_before + size
                 return PARSE_MORE
         elif parser.state == PARSER_HEADER:
-            if parser.args_done == parser.args_expected:
+            if parser.gathered.count == parser.args_expected:
                 return complete(parser, start, offset, arguments, argc)
             step = take_header(parser, start, size)
         elif parser.state == PARSER_COUNT:
             step = take_count(parser, start, size)
             if step == PARSE_COMMAND:
                 offset[0] += parser.position
-                begin_command(parser)
+                parser_begin(parser)
         elif parser.state == PARSER_FILLING:
             step = take_filling(parser, start, size, &taken)
             start += taken
@@ -135,7 +109,9 @@ cdef ParseResult parser_resume(Parser* parser, const char* start, size_t size, s
         elif parser.state == PARSER_INLINE:
             step = take_inline(parser, start, size, offset, arguments, argc)
         else:
-            step = PARSE_ERROR
+            step = PARSE_WHOLE if parser.state == PARSER_WHOLE else PARSE_ERROR
+    if step == PARSE_MORE and parser.line >= PARSER_APART_BYTES_MIN and parser.gathered.count:
+        return give_up_buffer(parser, start, offset)
     return <ParseResult> step
 
 
@@ -207,14 +183,14 @@ cdef int fail_expected(Parser* parser, char got) noexcept nogil:
 cdef int take_body(Parser* parser, const char* start, size_t size) noexcept nogil:
     """A bulk's bytes and two more; or the beginning of receiving them apart."""
     cdef Bytes* entry
-    if not partial_reserve(parser, <size_t> parser.args_done + 1):
+    if not gathered_reserve(&parser.gathered, <size_t> parser.gathered.count + 1, parser.args_expected):
         return PARSE_NO_MEMORY
     if size - parser.position >= parser.bulk_bytes + 2:
-        entry = parser.partial + parser.args_done
+        entry = parser.gathered.at + parser.gathered.count
         entry.data = <const char*> parser.position
         entry.size = parser.bulk_bytes
         entry.block = NULL
-        parser.args_done += 1
+        parser.gathered.count += 1
         parser.position += parser.bulk_bytes + 2
         parser.line = parser.position
         parser.state = PARSER_HEADER
@@ -224,48 +200,53 @@ cdef int take_body(Parser* parser, const char* start, size_t size) noexcept nogi
     return begin_filling(parser, start, size)
 
 
-# --- large bulks
+# --- what does not stay in the caller's buffer
 
-cdef bint keep_arguments(Parser* parser, const char* start) noexcept nogil:
-    """Copies the arguments that lie in the caller's buffer to `kept`; false: no memory, nothing changed."""
-    cdef size_t bytes_more = 0
+cdef bint gather(Parser* parser, const char* start) noexcept nogil:
+    """Copies the arguments that lie in the caller's buffer to a chunk; false: no memory, nothing changed."""
+    cdef Gathered* gathered = &parser.gathered
+    cdef char* to = <char*> ""            # where nothing is to be copied
+    cdef size_t size = 0
     cdef uint32_t i
     cdef Bytes* entry
-    cdef Block* kept
-    if parser.args_kept == parser.args_done:
-        return True
-    for i in range(parser.args_kept, parser.args_done):
-        bytes_more += parser.partial[i].size
-    if parser.kept == NULL:
-        kept = block_new(bytes_more)
-    else:
-        kept = block_reserve(parser.kept, parser.kept.size + bytes_more)
-    if kept == NULL:
-        return False
-    parser.kept = kept
-    note_blocks(parser)
-    for i in range(parser.args_kept, parser.args_done):
-        entry = parser.partial + i
-        memcpy(kept.data + kept.size, start + <size_t> entry.data, entry.size)
-        entry.data = <const char*> kept.size
-        kept.size += entry.size
-    parser.args_kept = parser.args_done
+    for i in range(parser.args_apart, gathered.count):
+        size += gathered.at[i].size
+    if size:
+        to = gathered_room(gathered, size)
+        if to == NULL:
+            return False
+    for i in range(parser.args_apart, gathered.count):
+        entry = gathered.at + i
+        if entry.size:
+            memcpy(to, start + <size_t> entry.data, entry.size)
+        entry.data = to
+        to += entry.size
+    parser.args_apart = gathered.count
     return True
 
 
+cdef ParseResult give_up_buffer(Parser* parser, const char* start, size_t* offset) noexcept nogil:
+    """Leaves to the caller only what comes behind the arguments done and the header that is under way."""
+    if not gather(parser, start):
+        return PARSE_NO_MEMORY
+    offset[0] += parser.line
+    parser.position -= parser.line
+    parser.line = 0
+    return PARSE_MORE
+
+
 cdef int begin_filling(Parser* parser, const char* start, size_t size) noexcept nogil:
-    """STEP_ON: all of the buffer was taken. REQUIRES: room in `partial` for this bulk."""
+    """STEP_ON: all of the buffer was taken. REQUIRES: room in `gathered` for this bulk."""
     cdef size_t here = size - parser.position
     cdef Block* block = block_new(min(parser.bulk_bytes + 2, max(2 * here, <size_t> BLOCK_FIRST_BYTES)))
     if block == NULL:
         return PARSE_NO_MEMORY
-    if not keep_arguments(parser, start):
+    if not gather(parser, start):
         block_release(block)
         return PARSE_NO_MEMORY
     memcpy(block.data, start + parser.position, here)
     block.size = here
-    parser.filling = block
-    note_blocks(parser)
+    set_filling(parser, block)
     parser.position = 0
     parser.line = 0
     parser.state = PARSER_FILLING
@@ -283,8 +264,7 @@ cdef char* parser_fill_room(Parser* parser, size_t* room) noexcept nogil:
         if block == NULL:
             room[0] = 1
             return NULL
-        parser.filling = block
-        note_blocks(parser)
+        set_filling(parser, block)
     room[0] = min(block.capacity, whole) - block.size
     return block.data + block.size
 
@@ -297,14 +277,14 @@ cdef void parser_filled(Parser* parser, size_t size) noexcept nogil:
     if block.size < parser.bulk_bytes + 2:
         return
     block.size = parser.bulk_bytes
-    entry = parser.partial + parser.args_done
-    entry.data = NULL
+    entry = parser.gathered.at + parser.gathered.count
+    entry.data = block.data
     entry.size = block.size
     entry.block = block
-    parser.args_done += 1
-    parser.args_kept = parser.args_done
-    parser.filling = NULL
-    note_blocks(parser)
+    parser.gathered.count += 1
+    parser.gathered.block_bytes += block.size
+    parser.args_apart = parser.gathered.count
+    set_filling(parser, NULL)
     parser.state = PARSER_HEADER
 
 
@@ -328,27 +308,26 @@ cdef int take_filling(Parser* parser, const char* start, size_t size, size_t* ta
 
 cdef ParseResult complete(Parser* parser, const char* start, size_t* offset, Arguments* arguments,
                           uint32_t* argc) noexcept nogil:
-    """Hands the arguments of `partial` over, and one more entry that owns `kept`."""
-    cdef uint32_t count = parser.args_done, i
+    """Appends the arguments, if all lie in the caller's buffer; else the command waits to be taken."""
+    cdef uint32_t count = parser.gathered.count, i
     cdef Bytes* to
-    if not arguments_reserve(arguments, <size_t> count + 1):
+    if parser.args_apart:
+        if not gather(parser, start):
+            return PARSE_NO_MEMORY
+        offset[0] += parser.position
+        parser.position = parser.line = 0
+        parser.state = PARSER_WHOLE
+        return PARSE_WHOLE
+    if not arguments_reserve(arguments, count):
         return PARSE_NO_MEMORY
     to = arguments.at + arguments.count
     for i in range(count):
-        to[i] = parser.partial[i]
-        if to[i].block != NULL:
-            to[i].data = to[i].block.data
-            arguments.owns_blocks = True
-        elif i < parser.args_kept:
-            to[i].data = parser.kept.data + <size_t> to[i].data
-        else:
-            to[i].data = start + <size_t> to[i].data
+        to[i] = parser.gathered.at[i]
+        to[i].data = start + <size_t> to[i].data
     arguments.count += count
-    if parser.kept != NULL:
-        arguments_own(arguments, parser.kept)
     argc[0] = count
     offset[0] += parser.position
-    begin_command(parser)
+    parser_begin(parser)
     return PARSE_COMMAND
 
 
@@ -370,5 +349,5 @@ cdef int take_inline(Parser* parser, const char* start, size_t size, size_t* off
         return fail(parser, "Protocol error: unbalanced quotes in request")
     if result == PARSE_COMMAND:
         offset[0] += parser.position + 1
-        begin_command(parser)
+        parser_begin(parser)
     return result

@@ -14,6 +14,7 @@ An idle connection owns no buffer. It is in exactly one of these situations, bes
 All functions run on the reactor's own thread, except where Loop says so.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from kvcy.commands.helper cimport Helped
 from kvcy.commands.types cimport Ahead, Executor, Session
 from kvcy.engine.log cimport LogSubscriber
 from kvcy.server.coalescing cimport Coalescing
@@ -64,7 +65,7 @@ cdef struct Connection:
     int64_t drain_left                   # while draining: bytes still to be read
     char* answer                         # PARKED: the trio side's encoded reply; owned. NULL: close without one
     size_t answer_size
-    Executor* helper                     # PARKED: or the executor that has run its long command; owned
+    Helped* helped                       # PARKED: or what a helper has made of its long command; owned
     Connection* previous
     Connection* next
     Connection* ready_next

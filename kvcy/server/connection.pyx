@@ -22,8 +22,7 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 from posix.unistd cimport close
 from kvcy.commands.clients cimport clients_count, clients_remove
-from kvcy.commands.executor cimport executor_free
-from kvcy.commands.helper cimport helper_hand_over
+from kvcy.commands.helper cimport helped_free, helped_hand_over
 from kvcy.commands.session cimport (
     SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, Executor, Session, session_feed,
     session_fill_room, session_filled, session_free, session_resume,
@@ -44,6 +43,7 @@ from kvcy.server.sockets cimport (
 
 cdef enum:
     REPLY_BYTES_KEPT = 1048576           # a larger reply buffer is given back
+    IDLE_BYTES = sizeof(Connection) + sizeof(Session)    # counted of a connection that has no buffer
 
 
 # --- life
@@ -74,8 +74,7 @@ cdef void connection_free(Connection* connection, Executor* executor) noexcept n
     output_free(connection.output)
     free(connection.kept.data)
     free(connection.answer)
-    if connection.helper != NULL:
-        executor_free(connection.helper)
+    helped_free(connection.helped)
     free(connection)
 
 
@@ -136,7 +135,7 @@ cdef void count_memory(Loop* loop, Connection* connection) noexcept nogil:
     """Tells what the connection takes, after one of its buffers was allocated, grown or freed."""
     clients_count(
         &loop.executor.service.clients, loop.executor.keyspace, connection.session,
-        sizeof(Connection) + sizeof(Session) + connection.kept.capacity
+        IDLE_BYTES + connection.kept.capacity
         + parser_array_bytes(&connection.session.parser) + output_memory_bytes(connection.output))
 
 
@@ -292,11 +291,12 @@ cdef void connection_hung_up(Loop* loop, Connection* connection) noexcept nogil:
 
 cdef inline bint keep(Loop* loop, Connection* connection, const char* data, size_t size) noexcept nogil:
     """Keeps these bytes and nothing else. False: no memory, or beyond the limit."""
-    if likely(size == 0 and connection.kept.data == NULL):
+    cdef Session* session = connection.session
+    if likely(size == 0 and session.parser.gathered.count == 0 and session.counted_bytes == IDLE_BYTES):
         return True
-    if size and size + parser_memory_bytes(&connection.session.parser) > load_relaxed_u64(&loop.limits.query_bytes_max):
+    if size + parser_memory_bytes(&session.parser) > load_relaxed_u64(&loop.limits.query_bytes_max):
         return False
-    connection.session.input_bytes = size
+    session.input_bytes = size
     if not kept_replace(&connection.kept, data, size):
         return False
     count_memory(loop, connection)
@@ -432,9 +432,9 @@ cdef void connection_answered(Loop* loop, Connection* connection) noexcept nogil
         free(answer)
         connection_doom(loop, connection)
         return
-    if connection.helper != NULL:
-        helper_hand_over(connection.helper, loop.executor)
-        connection.helper = NULL
+    if connection.helped != NULL:
+        helped_hand_over(connection.helped, loop.executor)
+        connection.helped = NULL
     elif answer == NULL:
         connection.flags |= CONNECTION_LEAVING
         connection.session.state = SESSION_CLOSING

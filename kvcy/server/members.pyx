@@ -5,14 +5,16 @@ from kvcy.commands.queueing cimport transaction_shrink
 from kvcy.commands.types cimport SESSION_OPEN
 from kvcy.engine.futex cimport add_ordered_u64, load_ordered_u32
 from kvcy.engine.platform cimport add_relaxed_u64, load_acquire_u32, store_release_u32
+from kvcy.protocol.gathered cimport gathered_shrink
 from kvcy.server.connection cimport CONNECTION_GATED, CONNECTION_READY, STOP_NOT, connection_free
 from kvcy.server.mailbox cimport MAIL_ADOPT, mailbox_post, mailbox_wake
+from kvcy.server.output cimport output_shrink
 from kvcy.server.sockets cimport EPOLL_CTL_DEL, epoll_ctl
 from kvcy.server.waiting cimport unwatching_waits
 
 cdef enum:
     ACTIVE_MS = 1000
-    FREED_A_TURN = 2000                  # queued commands and watches of a connection that is to be freed
+    FREED_A_TURN = 2000                  # queued arguments and watches of a connection that is to be freed
 
 
 cdef void loop_link(Loop* loop, Connection* connection) noexcept nogil:
@@ -77,7 +79,8 @@ cdef void loop_bury(Loop* loop) noexcept nogil:
     while connection != NULL:                        # ends: each round takes one from a finite list
         following = connection.doomed_next
         if connection.flags & (CONNECTION_READY | CONNECTION_GATED) or unwatching_waits(loop, connection) \
-                or not transaction_shrink(connection.session, loop.executor.keyspace, FREED_A_TURN):
+                or not transaction_shrink(connection.session, loop.executor.keyspace, FREED_A_TURN) \
+                or not gathered_shrink(&connection.session.parser.gathered) or not output_shrink(connection.output):
             connection.doomed_next = loop.doomed
             loop.doomed = connection
         else:

@@ -27,6 +27,7 @@ cdef struct Output:
     Writer writer
     Cursor cursor
     uint32_t released      # of the marks that have been sent: their blocks are released
+    size_t dropped         # bytes of writer.data that have been sent, and whose memory was given back
     int64_t soft_since_ms  # since when it has been above the soft limit, 0 when it is not
 
 cdef size_t output_size(const Writer* writer) noexcept nogil           # bytes to send in all
@@ -38,8 +39,10 @@ cdef size_t output_memory_bytes(const Output* output) noexcept nogil
 cdef bint output_over_limit(Output* output, const Limits* limits, int64_t now_ms) noexcept nogil
 # Sends from the cursor on.
 cdef SendResult output_send(int fd, const Writer* writer, Cursor* cursor) noexcept nogil
-# Releases the blocks that have been sent: in each turn some, rather than very many when all has been sent.
+# Gives back the blocks and the memory of what has been sent: in each turn some, rather than very much at the end.
 cdef void output_release_sent(Output* output) noexcept nogil
+# Gives back some of what will not be sent any more; whether little is left, which output_free frees. NULL: nothing is.
+cdef bint output_shrink(Output* output) noexcept nogil
 # Moves what the cursor has not passed from `reply` behind what *output holds (made if NULL), and leaves `reply` empty.
 # False: no memory, the connection must be closed.
 cdef bint output_queue(Output** output, Writer* reply, const Cursor* cursor) noexcept nogil

@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove, memset
 from kvcy.engine.block cimport block_release
+from kvcy.engine.memory cimport memory_drop
 from kvcy.engine.platform cimport invariant, load_relaxed_u64, unlikely
 from kvcy.protocol.writer cimport (
     Mark, Writer, write_raw, writer_clear, writer_close, writer_init, writer_memory_bytes)
@@ -33,6 +34,8 @@ cdef extern from "<sys/socket.h>" nogil:
 cdef enum:
     PIECES_MAX = 64
     COMPACT_BYTES_MIN = 65536      # sent bytes in front of a queue worth removing
+    DROP_BYTES_MIN = 262144        # sent bytes whose memory is worth giving back before all is sent
+    SHRINK_BYTES = 1048576         # of a queue that nobody will read, given back at a time
 
 
 cdef size_t output_size(const Writer* writer) noexcept nogil:
@@ -156,6 +159,21 @@ cdef void output_release_sent(Output* output) noexcept nogil:
         block_release(mark.block)
         mark.block = NULL
         output.released += 1
+    if output.cursor.data_sent - output.dropped >= DROP_BYTES_MIN:
+        memory_drop(output.writer.data + output.dropped, output.cursor.data_sent - output.dropped)
+        output.dropped = output.cursor.data_sent
+
+
+cdef bint output_shrink(Output* output) noexcept nogil:
+    cdef size_t size
+    if output == NULL:
+        return True
+    output_release_sent(output)
+    size = output_pending(output)
+    if size <= SHRINK_BYTES:
+        return True
+    advance(&output.writer, &output.cursor, SHRINK_BYTES)
+    return False
 
 
 cdef void drop_sent(Output* output) noexcept nogil:
@@ -167,6 +185,7 @@ cdef void drop_sent(Output* output) noexcept nogil:
     cdef uint32_t i
     output_release_sent(output)
     output.released = 0
+    output.dropped = 0
     for i in range(marks_gone):
         cursor.bytes_sent -= writer.marks[i].size
         writer.marked_bytes -= writer.marks[i].size

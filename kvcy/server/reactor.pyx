@@ -24,10 +24,11 @@ from posix.time cimport CLOCK_REALTIME, clock_gettime, clockid_t, timespec
 from posix.unistd cimport close
 from kvcy._core cimport Store
 from kvcy.commands.clients cimport clients_add, clients_set_text
-from kvcy.commands.executor cimport executor_free, executor_load_done, executor_new
+from kvcy.commands.executors cimport executor_free, executor_load_done, executor_new
+from kvcy.commands.helper cimport Helped
 from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport session_free, session_new
-from kvcy.commands.types cimport Executor, Service, Session
+from kvcy.commands.types cimport Service, Session
 from kvcy.engine.futex cimport load_ordered_u32, load_ordered_u64, store_ordered_u32
 from kvcy.engine.log cimport (
     log_appended, log_holds_back, log_kick, log_kick_crowd, log_subscribe, log_unsubscribe)
@@ -421,8 +422,8 @@ cdef class ReactorRequest(Request):
         post_answer(self.reactor, self.connection, reply)
         self.connection = NULL
 
-    cdef void answer_helped(self, Executor* helper):
-        self.connection.helper = helper
+    cdef void answer_helped(self, Helped* helped):
+        self.connection.helped = helped
         post_answer(self.reactor, self.connection, None)
         self.connection = NULL
 

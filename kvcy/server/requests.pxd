@@ -1,6 +1,7 @@
 # cython: language_level=3
 """Commands that Python answers: what a parked session hands to a handler."""
-from kvcy.commands.types cimport Executor, Service, Session
+from kvcy.commands.helper cimport Helped
+from kvcy.commands.types cimport Service, Session
 from kvcy.engine.shards cimport Keyspace
 
 cdef class SessionView:
@@ -16,14 +17,14 @@ cdef class Request:
     cdef readonly str name               # the row's: "config|get"
     cdef readonly bint is_long           # no command for Python: run() is to be called on another thread, then done()
     cdef bint answered
-    cdef Executor* helper                # has run it; owned
+    cdef Helped* helped                  # what running it has come to; owned
 
     # Takes arguments and name from session.deferred.
     cdef void take(self, Session* session)
     # Called once, with the encoded reply; None: close without one.
     cdef void answer(self, bytes reply)
-    # Called once, instead: the helper, which changes hands, has the reply; NULL: the session is to be closed.
-    cdef void answer_helped(self, Executor* helper)
+    # Called once, instead, with what a helper has made of it, which changes hands; NULL: the session is to be closed.
+    cdef void answer_helped(self, Helped* helped)
     cdef Keyspace* keyspace(self)
     cdef Service* service(self)
 

@@ -5,8 +5,7 @@ While its command waits, nobody else touches the session, so the view reads it w
 answered exactly once; one that is dropped unanswered is answered with an error, so that no client waits for ever.
 """
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from kvcy.commands.executor cimport executor_free
-from kvcy.commands.helper cimport helper_run
+from kvcy.commands.helper cimport helped_free, helper_run
 from kvcy.commands.helping cimport helping_is_awaited
 from kvcy.commands.types cimport SESSION_TRIO, SESSION_UNIX, Deferred
 
@@ -83,7 +82,7 @@ cdef class Request:
     cdef void answer(self, bytes reply):
         pass
 
-    cdef void answer_helped(self, Executor* helper):
+    cdef void answer_helped(self, Helped* helped):
         pass
 
     cdef Keyspace* keyspace(self):
@@ -93,8 +92,7 @@ cdef class Request:
         return NULL
 
     def __dealloc__(self):
-        if self.helper != NULL:
-            executor_free(self.helper)
+        helped_free(self.helped)
 
     def run(self) -> None:
         """Runs a long command. For a thread that may wait; done() is to follow."""
@@ -102,15 +100,15 @@ cdef class Request:
         cdef Keyspace* keyspace = self.keyspace()
         cdef Service* service = self.service()
         with nogil:
-            self.helper = helper_run(session, keyspace, service)
+            self.helped = helper_run(session, keyspace, service)
 
     def done(self) -> None:
         """Hands over the reply of a long command that has been run."""
-        cdef Executor* helper = self.helper
-        self.helper = NULL
+        cdef Helped* helped = self.helped
+        self.helped = NULL
         self.answered = True
         self.session.session = NULL
-        self.answer_helped(helper)
+        self.answer_helped(helped)
 
     def reply(self, bytes data not None) -> None:
         """Answers with an encoded reply (or several, or none: b"").

@@ -14,8 +14,8 @@ from libc.string cimport memcpy, memmove, memset
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy._core cimport Store
 from kvcy.commands.clients cimport clients_add, clients_count, clients_remove, clients_set_text
-from kvcy.commands.executor cimport executor_free, executor_load_done, executor_new
-from kvcy.commands.helper cimport helper_hand_over
+from kvcy.commands.executors cimport executor_free, executor_load_done, executor_new
+from kvcy.commands.helper cimport Helped, helped_hand_over
 from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport (
     session_feed, session_fill_room, session_filled, session_free, session_new, session_resume,
@@ -157,13 +157,11 @@ cdef class TrioSession:
         cdef char* place
         if size <= self.kept_capacity:
             return True
-        if size + parser_memory_bytes(&self.session.parser) <= load_relaxed_u64(
-                &self.shared.limits.limits.query_bytes_max):
-            place = <char*>realloc(self.kept, size + size // 2)
-            if place != NULL:
-                self.kept = place
-                self.kept_capacity = size + size // 2
-                return True
+        place = <char*>realloc(self.kept, size + size // 2)
+        if place != NULL:
+            self.kept = place
+            self.kept_capacity = size + size // 2
+            return True
         self.failed = True
         return False
 
@@ -178,6 +176,9 @@ cdef class TrioSession:
         executor.budget = COMMANDS_A_TURN
         used = session_feed(self.session, executor, data, size)
         size -= used
+        if size + parser_memory_bytes(&self.session.parser) > load_relaxed_u64(
+                &self.shared.limits.limits.query_bytes_max):
+            self.failed = True
         if size == 0:
             free(self.kept)
             self.kept = NULL
@@ -314,12 +315,12 @@ cdef class TrioRequest(Request):
             carrier.collect()
             carrier.again = carrier.session.state == SESSION_OPEN
 
-    cdef void answer_helped(self, Executor* helper):
+    cdef void answer_helped(self, Helped* helped):
         cdef TrioSession carrier = self.carrier
-        if helper == NULL:                   # the session is CLOSING
+        if helped == NULL:                   # the session is CLOSING
             return
         with nogil:
-            helper_hand_over(helper, carrier.shared.executor)
+            helped_hand_over(helped, carrier.shared.executor)
             carrier.collect()
             carrier.again = carrier.session.state in (SESSION_OPEN, SESSION_CONTINUING)
 

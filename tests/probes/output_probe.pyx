@@ -7,7 +7,7 @@ from kvcy.protocol.writer cimport Writer, write_raw, write_raw_block, writer_cle
 from kvcy.server.limits cimport ClientLimits
 from kvcy.server.output cimport (
     OUTPUT_TURN_BYTES_MAX, SEND_FAILED, SENT_ALL, Cursor, Output, SendResult, output_copy, output_free,
-    output_over_limit, output_pending, output_queue, output_send, output_skip,
+    output_over_limit, output_pending, output_queue, output_release_sent, output_send, output_shrink, output_skip,
 )
 
 TURN_BYTES = OUTPUT_TURN_BYTES_MAX
@@ -82,7 +82,11 @@ cdef class OutputProbe:
             return b""
         size = output_copy(self.queue, place, size)
         output_skip(self.queue, size)
+        output_release_sent(self.queue)
         return bytes(place[:size])
+
+    def shrink(self) -> bool:
+        return output_shrink(self.queue)
 
     def pending(self) -> int:
         return output_pending(self.queue)

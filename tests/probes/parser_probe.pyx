@@ -8,10 +8,11 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from kvcy.engine.block cimport Bytes, block_bytes_total
 from kvcy.engine.memory cimport memory_fail_after, memory_fail_never
 from kvcy.protocol.arguments cimport (
-    ARGUMENTS_KEPT_MAX, PARSE_COMMAND, PARSE_ERROR, PARSE_NO_MEMORY, Arguments, ParseResult, arguments_clear,
-    arguments_close, arguments_init)
+    ARGUMENTS_KEPT_MAX, PARSE_COMMAND, PARSE_ERROR, PARSE_NO_MEMORY, PARSE_WHOLE, Arguments, ParseResult,
+    arguments_clear, arguments_close, arguments_init)
+from kvcy.protocol.gathered cimport Gathered, gathered_bytes, gathered_release
 from kvcy.protocol.parser cimport (
-    Parser, parser_close, parser_init, parser_memory_bytes, parser_next)
+    Parser, parser_close, parser_init, parser_memory_bytes, parser_next, parser_take)
 from kvcy.protocol.unfinished cimport parser_fill_room, parser_filled
 
 KEPT_MAX = ARGUMENTS_KEPT_MAX
@@ -45,6 +46,7 @@ cdef class ParserProbe:
     cdef readonly bytes rest
     cdef readonly list commands          # lists of bytes
     cdef readonly list apart             # for each command, which arguments came in blocks
+    cdef readonly list wholes            # for each command that came by itself, the bytes it took
     cdef public bint direct              # while filling, put bytes where parser_fill_room says
 
     def __cinit__(self, *, authenticated=True, bulk_bytes_max=None, direct=False):
@@ -56,6 +58,7 @@ cdef class ParserProbe:
         self.rest = b""
         self.commands = []
         self.apart = []
+        self.wholes = []
         self.direct = direct
 
     def __dealloc__(self):
@@ -85,7 +88,7 @@ cdef class ParserProbe:
 
     @property
     def args_done(self) -> int:
-        return self.parser.args_done
+        return self.parser.gathered.count
 
     @property
     def capacity(self) -> int:
@@ -111,11 +114,35 @@ cdef class ParserProbe:
             done += part
         self.parse(self.rest + data[done:])
 
+    cdef add(self, const Bytes* argv, uint32_t argc):
+        cdef uint32_t i
+        self.commands.append([argv[i].data[:argv[i].size] for i in range(argc)])
+        blocks = [i for i in range(argc) if argv[i].block != NULL]
+        self.apart.append(blocks)
+        for i in blocks:
+            assert argv[i].data == argv[i].block.data and argv[i].size == argv[i].block.size
+            assert argv[i].block.references == 1
+
+    cdef take_whole(self, char* base, size_t size, size_t offset):
+        """Takes the command that came by itself, whose bytes are all the parser's by now; once is enough."""
+        cdef Gathered gathered
+        cdef uint32_t first, argc
+        cdef size_t same = offset
+        assert parser_next(&self.parser, base, size, &same, &self.arguments, &first, &argc) == PARSE_WHOLE
+        assert same == offset
+        before = bytes(base[:offset])
+        memset(base, 0x55, offset)
+        parser_take(&self.parser, &gathered)
+        assert parser_memory_bytes(&self.parser) == 0
+        self.add(gathered.at, gathered.count)
+        self.wholes.append(gathered_bytes(&gathered) + gathered.block_bytes)
+        gathered_release(&gathered)
+        memcpy(base, <const char*> before, offset)
+
     cdef parse(self, bytes data):
         cdef size_t size = len(data), offset = 0
-        cdef uint32_t first = 0, argc = 0, i
+        cdef uint32_t first = 0, argc = 0
         cdef ParseResult result
-        cdef Bytes* entry
         cdef char* base = <char*> malloc(size + 1)
         memcpy(base, <const char*> data, size)
         try:
@@ -123,17 +150,13 @@ cdef class ParserProbe:
                 with nogil:
                     result = parser_next(&self.parser, base, size, &offset, &self.arguments, &first, &argc)
                 assert offset <= size
-                if result != PARSE_COMMAND:
+                if result == PARSE_WHOLE:
+                    self.take_whole(base, size, offset)
+                elif result == PARSE_COMMAND:
+                    assert first + argc <= self.arguments.count
+                    self.add(self.arguments.at + first, argc)
+                else:
                     break
-                assert first + argc <= self.arguments.count
-                self.commands.append(
-                    [self.arguments.at[i].data[:self.arguments.at[i].size] for i in range(first, first + argc)])
-                self.apart.append([i - first for i in range(first, first + argc) if self.arguments.at[i].block != NULL])
-                for i in range(first, first + argc):
-                    entry = self.arguments.at + i
-                    if entry.block != NULL:
-                        assert entry.data == entry.block.data and entry.size == entry.block.size
-                        assert entry.block.references == 1
         finally:
             arguments_clear(&self.arguments)
             self.rest = data[offset:]
@@ -156,6 +179,8 @@ def nanoseconds_per_command(bytes data, int rounds, uint32_t batch, size_t piece
     cdef size_t size = len(data), offset, end
     cdef uint32_t first = 0, argc = 0, left = batch
     cdef uint64_t commands = 0
+    cdef Gathered gathered
+    cdef ParseResult result
     cdef timespec before, after
     cdef int _
     parser_init(&parser)
@@ -166,7 +191,13 @@ def nanoseconds_per_command(bytes data, int rounds, uint32_t batch, size_t piece
             offset = end = 0
             while end < size:
                 end = min(size, end + piece) if piece else size
-                while parser_next(&parser, base, end, &offset, &arguments, &first, &argc) == PARSE_COMMAND:
+                while True:
+                    result = parser_next(&parser, base, end, &offset, &arguments, &first, &argc)
+                    if result == PARSE_WHOLE:
+                        parser_take(&parser, &gathered)
+                        gathered_release(&gathered)
+                    elif result != PARSE_COMMAND:
+                        break
                     commands += 1
                     left -= 1
                     if left == 0:

@@ -11,7 +11,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from kvcy.commands.clients cimport clients_add, clients_remove, clients_set_text
-from kvcy.commands.helper cimport helper_hand_over, helper_run
+from kvcy.commands.helper cimport Helped, helped_hand_over, helper_run
 from kvcy.commands.helping cimport helping_is_awaited
 from kvcy.commands.service cimport ServiceHandle, service_free, service_handle, service_new
 from kvcy.commands.session cimport (
@@ -271,14 +271,14 @@ cdef class Probe:
 
     def help(self) -> bytes:
         """Runs the long command that the session is parked with, and what it had sent behind it."""
-        cdef Executor* helper
+        cdef Helped* helped
         if not helping_is_awaited(self.session):
             raise RuntimeError("it does not wait for a helper")
         with nogil:
-            helper = helper_run(self.session, self.server.keyspace, self.server.service)
-        if helper == NULL:
+            helped = helper_run(self.session, self.server.keyspace, self.server.service)
+        if helped == NULL:
             raise MemoryError
-        helper_hand_over(helper, self.server.executor)
+        helped_hand_over(helped, self.server.executor)
         return self.take_reply() + self.feed()
 
     def execute(self, *args) -> bytes:
