@@ -197,6 +197,23 @@ def test_reads_move_keys_to_the_head_of_the_list_none_dropped() -> None:
     assert keys.lru(0) == [b"last", *reversed(names)]
 
 
+def test_none_are_dropped_where_a_reader_may_not_wait_for_a_lock() -> None:
+    keys = Keys(1)
+    names = [b"%d" % i for i in range(3000)]
+    for name in names:
+        keys.put(name, b"v", database=len(name) % 2)
+    for seed in range(2):
+        random.Random(seed).shuffle(names)
+        for name in names:
+            assert keys.get(name, len(name) % 2, settles=False) == b"v"
+        assert keys.try_lock_all(True)  # what was read under shared locks is applied
+        for database in range(2):
+            assert keys.lru(0, database) == [name for name in reversed(names) if len(name) % 2 == database]
+    keys.get(names[0], len(names[0]) % 2, settles=False)
+    keys.flush(len(names[0]) % 2)
+    assert keys.lru(0, len(names[0]) % 2) == []
+
+
 def test_without_an_ordering_policy_reads_move_nothing() -> None:
     keys = Keys(1, lru_ordered=False)
     for name in (b"1", b"2", b"3"):

@@ -60,6 +60,7 @@ cdef void executor_call_init(Call* call, Executor* executor, Session* session) n
     call.access.exclusive = False
     call.access.group = NULL
     call.access.no_touch = session.flags & SESSION_NO_TOUCH != 0
+    call.access.keeps_touches = executor.serves_others
     call.access.expired_seen = 0
     call.access.hits = 0
     call.access.misses = 0

@@ -33,7 +33,8 @@ cdef struct Access:                      # who asks: the context handed to every
     bint exclusive                       # the shards are locked exclusively: expired entries are removed when met
     OpBuffer* group                      # where logged operations collect, NULL: each is a record (journal.pxd)
     bint no_touch                        # CLIENT NO-TOUCH: leave access times alone
-    uint32_t expired_seen                # expired entries met (and hidden) or touches lost: see keyspace_settle
+    bint keeps_touches                   # it may not wait, so keyspace_settle may be left out: no touch depends on it
+    uint32_t expired_seen                # expired entries met (and hidden) or touches left: see keyspace_settle
     uint64_t hits                        # counted here, added to the keyspace's by whoever owns the Access
     uint64_t misses
 

@@ -23,7 +23,7 @@ from kvcy.engine.platform cimport (
     add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_relaxed_u32, store_relaxed_u32,
     store_relaxed_u64, unlikely)
 from kvcy.engine.shards cimport (
-    TOUCHES_MAX, Shard, key_hash, load_kind, shard_lock, shard_unlock, store_partition)
+    TOUCHES_MAX, Shard, key_hash, load_kind, shard_keep_touch, shard_lock, shard_unlock, store_partition)
 from kvcy.engine.status cimport NOT_FOUND, NO_MEMORY, OK, TOO_LARGE
 from kvcy.engine.table cimport Slot
 from kvcy.engine.watchlist cimport watchlist_touch
@@ -71,8 +71,10 @@ cdef void record_touch(Access* access, Partition* partition, const Key* key, uin
     place = add_relaxed_u32(&shard.touch_count, 1) - 1
     if place < TOUCHES_MAX:
         store_relaxed_u64(&shard.touches[place], <uint64_t> access.database << 32 | handle)
-    else:
-        access.expired_seen += 1     # keyspace_settle applies them, this one too
+        return
+    if access.keeps_touches:
+        shard_keep_touch(shard, <uint64_t> access.database << 32 | handle)
+    access.expired_seen += 1         # keyspace_settle applies them, this one too
 
 
 cdef Entry* keyspace_get(Access* access, const Key* key) noexcept nogil:

@@ -33,6 +33,12 @@ cdef enum:
     SHARDS_MAX = 1024
     TOUCHES_MAX = 14
 
+cdef struct TouchList:                   # in the order of the reads
+    uint32_t lock                        # leaf spin lock
+    uint32_t count
+    uint32_t capacity
+    uint64_t* at                         # [capacity]; owned, as in Shard.touches
+
 cdef struct Shard:                       # what a read of database 0 needs comes first: one cache line
     RWLock lock
     uint32_t touch_count                 # atomic: claimed places in `touches`; may pass TOUCHES_MAX
@@ -44,7 +50,8 @@ cdef struct Shard:                       # what a read of database 0 needs comes
     uint64_t counts[16]                  # keys, by database; written under the lock, read without
     uint64_t volatile_counts[16]         # of them, keys with an expiry
     uint64_t reshapes                    # how often a database was flushed or swapped; under the lock
-    uint64_t[5] unused                   # up to a whole number of cache lines: shards share none
+    TouchList more_touches               # of reads that found `touches` full, and may not wait for an exclusive lock
+    uint64_t[2] unused                   # up to a whole number of cache lines: shards share none
 
 cdef extern from *:
     const AccessKind* load_kind "KVCY_LOAD_RELAXED"(const AccessKind* const*) nogil
@@ -172,6 +179,8 @@ cdef bint shards_try_lock(Keyspace* keyspace, const ShardSet* set, bint exclusiv
 cdef void shards_unlock(Keyspace* keyspace, const ShardSet* set, bint exclusive) noexcept nogil
 # One shard, the common case: the same without a set.
 cdef void shard_apply_touches(Shard* shard) noexcept nogil
+# Adds to more_touches. False: no memory. REQUIRES: the shared lock, and a touch_count above TOUCHES_MAX.
+cdef bint shard_keep_touch(Shard* shard, uint64_t touch) noexcept nogil
 
 cdef inline void shard_lock(Keyspace* keyspace, uint32_t shard, bint exclusive) noexcept nogil:
     if exclusive:

@@ -7,15 +7,19 @@ from kvcy.engine.arena cimport arena_at
 from kvcy.engine.block cimport block_bytes_total, block_bytes_used
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.lru cimport lru_touch
-from kvcy.engine.memory cimport memory_array_bytes_used, memory_free, memory_new_lines
+from kvcy.engine.memory cimport memory_array_bytes_used, memory_free, memory_new_lines, memory_resize
 from kvcy.engine.ordered cimport ordered_bytes
 from kvcy.engine.pages cimport pool_close, pool_init
 from kvcy.engine.partition cimport LISTS_COUNT, partition_free, partition_list
 from kvcy.engine.platform cimport invariant, load_acquire_u64, load_relaxed_u64
 from kvcy.engine.quiet cimport quiet_reclaim
-from kvcy.engine.rwlock cimport back_off
+from kvcy.engine.rwlock cimport back_off, spin_lock, spin_unlock
 from kvcy.engine.table cimport table_bytes
 from kvcy.engine.wheel cimport Wheel
+
+cdef enum:
+    MORE_TOUCHES_MIN = 64
+    MORE_TOUCHES_KEPT = 512
 
 
 # --- life
@@ -54,6 +58,7 @@ cdef void keyspace_free(Keyspace* keyspace) noexcept nogil:
     cdef int database
     for i in range(keyspace.shard_count):
         invariant(keyspace.shards[i].watched == NULL)
+        memory_free(keyspace.shards[i].more_touches.at)
         for database in range(DATABASES_MAX):
             if keyspace.shards[i].partitions[database] != NULL:
                 partition_free(keyspace.shards[i].partitions[database])
@@ -102,16 +107,46 @@ cdef uint64_t keyspace_counted_bytes(const Keyspace* keyspace, uint64_t limit_by
 
 cdef void shard_apply_touches(Shard* shard) noexcept nogil:
     """Moves what was read since the last exclusive lock to the head of its list. REQUIRES: the exclusive lock."""
-    cdef uint32_t count = min(shard.touch_count, <uint32_t> TOUCHES_MAX)
+    cdef TouchList* more = &shard.more_touches
+    apply(shard, shard.touches, min(shard.touch_count, <uint32_t> TOUCHES_MAX))
+    shard.touch_count = 0
+    if more.count:
+        apply(shard, more.at, more.count)
+        more.count = 0
+        if more.capacity > MORE_TOUCHES_KEPT:
+            memory_free(more.at)
+            more.at = NULL
+            more.capacity = 0
+
+
+cdef void apply(Shard* shard, const uint64_t* touches, uint32_t count) noexcept nogil:
     cdef uint32_t i, handle
     cdef Partition* partition
     cdef Entry* entry
     for i in range(count):
-        handle = <uint32_t> shard.touches[i]
-        partition = shard.partitions[shard.touches[i] >> 32]
+        handle = <uint32_t> touches[i]
+        partition = shard.partitions[touches[i] >> 32]
         entry = <Entry*> arena_at(&partition.arena, handle)
         lru_touch(partition_list(partition, entry), &partition.arena, handle)
-    shard.touch_count = 0
+
+
+cdef bint shard_keep_touch(Shard* shard, uint64_t touch) noexcept nogil:
+    cdef TouchList* more = &shard.more_touches
+    cdef uint32_t capacity
+    cdef uint64_t* grown
+    spin_lock(&more.lock)
+    if more.count == more.capacity:
+        capacity = max(<uint32_t> MORE_TOUCHES_MIN, 2 * more.capacity)
+        grown = <uint64_t*> memory_resize(more.at, capacity * sizeof(uint64_t))
+        if grown == NULL:
+            spin_unlock(&more.lock)
+            return False
+        more.at = grown
+        more.capacity = capacity
+    more.at[more.count] = touch
+    more.count += 1
+    spin_unlock(&more.lock)
+    return True
 
 
 cdef void shards_clear(ShardSet* set) noexcept nogil:

@@ -101,13 +101,15 @@ cdef class Keys:
     def limit_pages(self, uint64_t limit):
         self.keyspace.pool.bytes_limit = limit
 
-    def get(self, bytes name, database=0, exclusive=False):
+    def get(self, bytes name, database=0, exclusive=False, settles=True):
+        """Unless it settles, as a reactor that finds a long command at work."""
         cdef Access access = self.access(database, exclusive)
         cdef Key key = self.key(name)
         cdef ShardSet shards
         cdef Entry* entry
         cdef Bytes value
         result = None
+        access.keeps_touches = not settles
         shards_clear(&shards)
         shards_add(&shards, key.shard)
         shards_lock(self.keyspace, &shards, exclusive)
@@ -116,7 +118,7 @@ cdef class Keys:
             value = entry_value(entry)
             result = PyBytes_FromStringAndSize(value.data, value.size)
         shards_unlock(self.keyspace, &shards, exclusive)
-        if access.expired_seen:
+        if access.expired_seen and settles:
             keyspace_settle(&access, &key)
         return result
 
