@@ -3,7 +3,7 @@
 Run: `python benchmarks/many_threads.py` (some minutes), on a machine that does nothing else; `--quick` to try it.
 
 *Lock*: the time of taking and releasing it, alone; then how long readers and writers waited, as many threads as there
-are processors and one more, so that a holder is sometimes not running. *Engine*: operations a second of one thread and
+are processors and one more, so that a holder is sometimes not running, with few and with many writers among them. *Engine*: operations a second of one thread and
 of two, 90 % of them reads. *Server*: redis-benchmark's throughput and the server's CPU time a request with 1 and 2
 reactors, depth 16, load and server on the same processors; the same on one key, beside Redis.
 """
@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from comparison_servers import Server, running
@@ -64,11 +65,12 @@ def show_lock(contended: Any, count: int) -> None:
         best = min(lock.uncontended_ns(write, count) for _ in range(ROUNDS))
         print(f"lock, {kind}, alone: {best:.1f} ns to take and release")
     threads = (os.cpu_count() or 1) + 1
-    calls = [lambda number=number: lock.waits(number == 0, count // 10, STEPS_HELD) for number in range(threads)]
-    _, results = together(*calls)
-    for kind, found in (("the writer", results[:1]), (f"{threads - 1} readers", results[1:])):
-        waits: Counter[int] = sum(map(Counter, found), Counter())
-        print(f"lock, {kind} waited, ns:", percentiles(waits))
+    for writers in (1, threads - 1):
+        calls = [partial(lock.waits, number < writers, count // 10, STEPS_HELD) for number in range(threads)]
+        _, results = together(*calls)
+        for kind, found in (("writer", results[:writers]), ("reader", results[writers:])):
+            waits: Counter[int] = sum(map(Counter, found), Counter())
+            print(f"lock, {writers} writers of {threads} threads, a {kind} waited, ns:", percentiles(waits))
 
 
 def percentiles(waits: Counter[int]) -> str:
