@@ -94,6 +94,17 @@ def test_an_unfinished_command_is_counted(client: redis.Redis, silent: kvcy_serv
     await_that(lambda: taken(client) < 200_000)
 
 
+def test_what_a_long_command_took_is_not_counted_when_it_was_refused(
+    client: redis.Redis, silent: kvcy_server.Client
+) -> None:
+    command = resp.encode(["NONSENSE", *[bytes(100)] * 20_000])
+    silent.socket.sendall(command[:-1])
+    await_that(lambda: taken(client) > len(command))
+    silent.socket.sendall(command[-1:])
+    assert silent.read().startswith(b"-ERR unknown command")
+    assert taken(client) < 200_000
+
+
 def test_an_unfinished_command_is_gone_with_the_client(client: redis.Redis, silent: kvcy_server.Client) -> None:
     command = resp.encode(["MSET", *[bytes(100)] * 200_000, bytes(100_000), bytes(100_000)])
     silent.socket.sendall(command[:-1])

@@ -25,10 +25,9 @@ from kvcy.commands.helping cimport (
     helping_forbids, helping_park, helping_wanted, postponed_add, postponed_begin, postponed_free)
 from kvcy.commands.locking cimport command_keys, command_run_locked, command_settle
 from kvcy.commands.types cimport (
-    ALL_SHARDS, BATCH_MAX, DENYOOM, ONE_KEY, PYTHON, SAMPLED, SELF_LOCKING,
-    SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_CONTINUING, SESSION_NO_TOUCH, SESSION_OPEN,
-    SESSION_PARKED, SESSION_REPLY_OFF, SESSION_REPLY_SKIP, SESSION_REPLY_SKIP_NEXT, WRITE, Ahead, Call, Executor,
-    Postponed, Prepared, Row, RowStats, Session,
+    ALL_SHARDS, BATCH_MAX, DENYOOM, ONE_KEY, PYTHON, SAMPLED, SELF_LOCKING, SESSION_AUTHENTICATED, SESSION_CLOSING,
+    SESSION_CONTINUING, SESSION_NO_TOUCH, SESSION_OPEN, SESSION_PARKED, SESSION_REPLY_OFF, SESSION_REPLY_SKIP,
+    SESSION_REPLY_SKIP_NEXT, WRITE, Ahead, Call, Executor, Postponed, Prepared, Row, RowStats, Session,
 )
 from kvcy.commands.yielding cimport executor_shard_lock, long_commands_run
 from kvcy.engine.block cimport Bytes

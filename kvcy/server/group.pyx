@@ -18,7 +18,7 @@ cdef enum:
 cdef inline bint joins(const Connection* connection) noexcept nogil:
     return connection.flags & ~<unsigned int> CONNECTION_UNREAD == 0 and connection.kept.size == 0 \
         and connection.output == NULL and connection.session.state == SESSION_OPEN \
-        and connection.session.parser.filling == NULL
+        and connection.session.parser.filling == NULL and connection.session.parser.gathered.count == 0
 
 
 cdef void group_readable(Loop* loop, Connection* connection) noexcept nogil:

@@ -46,6 +46,7 @@ cdef void loop_ask_to_give(Loop* loop, Loop* target, uint32_t count) noexcept no
 cdef bint may_go(const Loop* loop, const Connection* connection) noexcept nogil:
     return (connection.flags == 0 and connection.output == NULL and connection.kept.data == NULL
             and connection.session.state == SESSION_OPEN and connection.session.parser.filling == NULL
+            and connection.session.parser.gathered.count == 0
             and loop.executor.now_ms - connection.active_ms < ACTIVE_MS)
 
 
