@@ -42,7 +42,7 @@ cdef class Worker:
         with nogil:
             native = session_execute(self.session, self.executor, argv, argc)
             while self.session.state == SESSION_PARKED:                 # for Python, which only a server has
-                session_resume(self.session, self.executor, NULL, 0)
+                session_resume(self.session, self.executor, NULL)
         if self.executor.reply.failed:
             writer_clear(&self.executor.reply)
             raise MemoryError("no memory for the reply; what the command has done stands")

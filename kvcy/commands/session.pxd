@@ -7,7 +7,7 @@ A carrier (a reactor's connection, a trio-path client, a test) owns the Session 
         parses and executes; replies are appended to executor.reply. Returns how many bytes were consumed; the rest must
         be handed in again, first byte first, with more behind (or after a resume). Stops early when session.state says:
           SESSION_PARKED      a command needs Python (session.deferred holds it: row, argc, argv; borrowed until
-                              resumed). session_resume(session, executor, reply bytes), then look at the state again:
+                              resumed). session_resume(session, executor, reply), then look at the state again:
                               EXEC may be PARKED at once with the next command Python has to answer. Once OPEN, feed
                               the rest
           SESSION_CONTINUING  a long command used up its slice (types.pxd, Continuation): feed again in the next turn,
@@ -37,7 +37,7 @@ from kvcy.commands.types cimport (
     Call, Continuation, Deferred, Executor, Row, RowStats, Service, Session, SessionFlag, SessionState, Transaction,
     Wake,
 )
-from kvcy.engine.block cimport Bytes
+from kvcy.engine.block cimport Block, Bytes
 from kvcy.engine.shards cimport Keyspace
 
 # A session with the next id; authenticated when no password is required. Not yet in the registry (clients_add).
@@ -50,7 +50,8 @@ cdef size_t session_feed(Session* session, Executor* executor, const char* data,
 cdef char* session_fill_room(Session* session, size_t* room) noexcept nogil
 cdef void session_filled(Session* session, size_t size) noexcept nogil
 # Answers session.deferred (which it frees) with an encoded reply and ends SESSION_PARKED, unless EXEC has another one.
-cdef void session_resume(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil
+# The reply is borrowed, and sent without being copied if it is large; NULL: none is written.
+cdef void session_resume(Session* session, Executor* executor, Block* reply) noexcept nogil
 # Runs one command outside the protocol (embedded execute): the reply is appended to executor.reply. False: it is a
 # PYTHON row (session.state is SESSION_PARKED, see above).
 cdef bint session_execute(Session* session, Executor* executor, Bytes* argv, uint32_t argc) noexcept nogil

@@ -17,13 +17,13 @@ from kvcy.commands.types cimport (
     SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, SESSION_REPLY_OFF,
     SESSION_REPLY_SKIP, Call, Executor, Service, Session,
 )
-from kvcy.engine.block cimport Bytes
+from kvcy.engine.block cimport Block, Bytes
 from kvcy.engine.log cimport log_appended
 from kvcy.engine.shards cimport Keyspace
 from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32
 from kvcy.protocol.parser cimport parser_close, parser_init
 from kvcy.protocol.unfinished cimport parser_fill_room, parser_filled
-from kvcy.protocol.writer cimport write_raw
+from kvcy.protocol.writer cimport write_raw_whole
 
 from kvcy.commands import registry
 
@@ -89,32 +89,32 @@ cdef void session_filled(Session* session, size_t size) noexcept nogil:
     parser_filled(&session.parser, size)
 
 
-cdef void account_answer(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil:
+cdef void account_answer(Session* session, Executor* executor, const Block* reply) noexcept nogil:
     """Counts the time of session.deferred, which Python has answered, and its failure."""
     cdef Call call
     executor_call_init(&call, executor, session)
     call.row = session.deferred.row
     call.argv = session.deferred.argv
     call.argc = session.deferred.argc
-    if size and reply[0] == c'-':
-        account_error(&call, reply, size)
+    if reply != NULL and reply.size and reply.data[0] == c'-':
+        account_error(&call, reply.data, reply.size)
     account_time(&call, session.deferred.began)
 
 
-cdef void session_resume(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil:
+cdef void session_resume(Session* session, Executor* executor, Block* reply) noexcept nogil:
     if session.deferred == NULL:
         return
     # What Python answers shows no key, and must be heard when the log is in trouble; what came before it in EXEC may.
     if executor.keyspace.log != NULL and exec_is_waiting(session):
         executor.gate = log_appended(executor.keyspace.log)
-    account_answer(session, executor, reply, size)
+    account_answer(session, executor, reply)
     if exec_is_waiting(session):
-        exec_answer(session, executor, reply, size)
+        exec_answer(session, executor, reply)
         if session.state == SESSION_PARKED:
             return
     else:
-        if session.flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP) == 0:
-            write_raw(&executor.reply, reply, size)
+        if reply != NULL and session.flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP) == 0:
+            write_raw_whole(&executor.reply, reply)
         deferred_free(session.deferred)
         session.deferred = NULL
         session.state = session_state_after(session)

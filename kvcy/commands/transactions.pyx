@@ -14,7 +14,6 @@ Python works, EXEC answers null although Python's commands have had their effect
 """
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc
-from libc.string cimport memcpy
 from kvcy.commands.call cimport call_keep, reply_out_of_memory
 from kvcy.commands.cycles cimport cycles
 from kvcy.commands.executor cimport executor_call_done, executor_call_init, executor_run
@@ -27,12 +26,13 @@ from kvcy.commands.types cimport (
     PYTHON, SESSION_MULTI, SESSION_MULTI_FAILED, SESSION_OPEN, SESSION_PARKED, SESSION_REPLY_OFF, SESSION_REPLY_SKIP,
     Call, Deferred, Executor, Session, Transaction,
 )
-from kvcy.engine.block cimport Block, block_new
+from kvcy.engine.block cimport Block, block_retain
 from kvcy.engine.shards cimport Keyspace, ShardSet, shard_lock, shard_unlock, shards_clear
 from kvcy.engine.platform cimport load_relaxed_u32
 from kvcy.engine.watch cimport watch_add, watch_broken, watch_shards
 from kvcy.protocol.writer cimport (
-    WriterPosition, write_array, write_error, write_null_array, write_ok, write_raw, writer_position, writer_rewind,
+    WriterPosition, write_array, write_error, write_null_array, write_ok, write_raw_whole, writer_position,
+    writer_rewind,
 )
 
 ROWS = (
@@ -137,15 +137,13 @@ cdef bint exec_is_waiting(const Session* session) noexcept nogil:
     return transaction != NULL and transaction.answers != NULL and transaction.answered < transaction.python_count
 
 
-cdef void exec_answer(Session* session, Executor* executor, const char* reply, size_t size) noexcept nogil:
+cdef void exec_answer(Session* session, Executor* executor, Block* reply) noexcept nogil:
     cdef Transaction* transaction = session.transaction
     cdef Call call
     cdef WriterPosition position
-    cdef Block* block = block_new(size)
-    if block != NULL:
-        memcpy(block.data, reply, size)
-        block.size = size
-    transaction.answers[transaction.answered] = block
+    if reply != NULL:
+        block_retain(reply)
+    transaction.answers[transaction.answered] = reply
     transaction.answered += 1
     executor.stats[session.deferred.row.number].calls += 1
     if await_answer(session):
@@ -216,7 +214,7 @@ cdef void run_queue(Call* call, const ShardSet* shards) noexcept nogil:
             answer = transaction.answers[answered]
             answered += 1
             if answer != NULL:
-                write_raw(call.reply, answer.data, answer.size)
+                write_raw_whole(call.reply, answer)
             else:
                 reply_out_of_memory(call)
         else:

@@ -63,6 +63,8 @@ cdef void write_bulk_int(Writer* writer, int64_t number) noexcept nogil         
 cdef void write_value_part(Writer* writer, Bytes value, size_t start, size_t size) noexcept nogil
 # Bytes [start, start + size) of a block as they are (ready-made protocol), marked, not copied; retains the block.
 cdef void write_raw_block(Writer* writer, Block* block, size_t start, size_t size) noexcept nogil
+# All of a block, copied if it is short.
+cdef void write_raw_whole(Writer* writer, Block* block) noexcept nogil
 cdef void write_null_array(Writer* writer) noexcept nogil              # *-1 or _
 cdef void write_array(Writer* writer, int64_t count) noexcept nogil    # header; elements follow
 cdef void write_map(Writer* writer, int64_t pairs) noexcept nogil      # header; RESP2: an array of 2 * pairs

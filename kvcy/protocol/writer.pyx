@@ -141,6 +141,13 @@ cdef void write_raw_block(Writer* writer, Block* block, size_t start, size_t siz
     writer.marked_bytes += size
 
 
+cdef void write_raw_whole(Writer* writer, Block* block) noexcept nogil:
+    if block.size < WRITER_BLOCK_BYTES_MIN:
+        write_raw(writer, block.data, block.size)
+    else:
+        write_raw_block(writer, block, 0, block.size)
+
+
 # --- strings
 
 cdef void write_line(Writer* writer, char kind, const char* text, size_t size) noexcept nogil:

@@ -16,6 +16,7 @@ All functions run on the reactor's own thread, except where Loop says so.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from kvcy.commands.helper cimport Helped
 from kvcy.commands.types cimport Ahead, Executor, Session
+from kvcy.engine.block cimport Block
 from kvcy.engine.log cimport LogSubscriber
 from kvcy.server.coalescing cimport Coalescing
 from kvcy.server.kept cimport Kept
@@ -63,8 +64,7 @@ cdef struct Connection:
     Output* output                       # owned; NULL when nothing waits to be sent
     int64_t active_ms                    # when bytes last went in or out
     int64_t drain_left                   # while draining: bytes still to be read
-    char* answer                         # PARKED: the trio side's encoded reply; owned. NULL: close without one
-    size_t answer_size
+    Block* answer                        # PARKED: the trio side's encoded reply; owned. NULL: close without one
     Helped* helped                       # PARKED: or what a helper has made of its long command; owned
     Connection* previous
     Connection* next

@@ -27,6 +27,7 @@ from kvcy.commands.session cimport (
     SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, Executor, Session, session_feed,
     session_fill_room, session_filled, session_free, session_resume,
 )
+from kvcy.engine.block cimport block_release
 from kvcy.engine.log cimport log_durable
 from kvcy.engine.platform cimport likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, unlikely
 from kvcy.protocol.parser cimport parser_array_bytes, parser_memory_bytes
@@ -73,7 +74,8 @@ cdef void connection_free(Connection* connection, Executor* executor) noexcept n
     close(connection.fd)
     output_free(connection.output)
     free(connection.kept.data)
-    free(connection.answer)
+    if connection.answer != NULL:
+        block_release(connection.answer)
     helped_free(connection.helped)
     free(connection)
 
@@ -425,24 +427,22 @@ cdef void connection_go_on(Loop* loop, Connection* connection) noexcept nogil:
 
 
 cdef void connection_answered(Loop* loop, Connection* connection) noexcept nogil:
-    cdef char* answer = connection.answer
     connection.flags &= ~<uint32_t>CONNECTION_PARKED
-    connection.answer = NULL
     if connection.flags & (CONNECTION_UNPOLLED | CONNECTION_DOOMED):
-        free(answer)
         connection_doom(loop, connection)
         return
     if connection.helped != NULL:
         helped_hand_over(connection.helped, loop.executor)
         connection.helped = NULL
-    elif answer == NULL:
+    elif connection.answer == NULL:
         connection.flags |= CONNECTION_LEAVING
         connection.session.state = SESSION_CLOSING
         connection_settle(loop, connection)
         return
     else:
-        session_resume(connection.session, loop.executor, answer, connection.answer_size)
-        free(answer)
+        session_resume(connection.session, loop.executor, connection.answer)
+        block_release(connection.answer)
+        connection.answer = NULL
     if connection.session.state == SESSION_OPEN:
         feed(loop, connection, connection.kept.data, connection.kept.size)
     else:                                        # EXEC may have another command for Python

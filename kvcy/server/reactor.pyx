@@ -19,7 +19,7 @@ connections (members.pxd).
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 from posix.time cimport CLOCK_REALTIME, clock_gettime, clockid_t, timespec
 from posix.unistd cimport close
 from kvcy._core cimport Store
@@ -48,7 +48,7 @@ from kvcy.server.mailbox cimport (
     MAIL_ADOPT, MAIL_ANSWER, Mail, mailbox_close, mailbox_init, mailbox_post, mailbox_take, mailbox_wake,
 )
 from kvcy.server.members cimport loop_ask_to_give, loop_bury, loop_give, loop_link, loop_unlink
-from kvcy.server.requests cimport Request
+from kvcy.server.requests cimport Request, block_of
 from kvcy.server.sockets cimport (
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll_create1, epoll_ctl,
     epoll_event, epoll_wait,
@@ -436,13 +436,6 @@ cdef class ReactorRequest(Request):
 
 cdef void post_answer(Reactor reactor, Connection* connection, bytes reply):
     """Hands the reply to the reactor; without memory for a copy the connection is closed, as with None."""
-    cdef size_t size = 0
-    connection.answer = NULL
-    if reply is not None:
-        size = <size_t>len(reply)
-        connection.answer = <char*>malloc(size + 1)
-        if connection.answer != NULL:
-            memcpy(connection.answer, <const char*>reply, size)
-    connection.answer_size = size
+    connection.answer = block_of(reply)
     connection.mail.kind = MAIL_ANSWER
     mailbox_post(&reactor.loop.inbox, &connection.mail)

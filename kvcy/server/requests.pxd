@@ -2,7 +2,11 @@
 """Commands that Python answers: what a parked session hands to a handler."""
 from kvcy.commands.helper cimport Helped
 from kvcy.commands.types cimport Service, Session
+from kvcy.engine.block cimport Block
 from kvcy.engine.shards cimport Keyspace
+
+# The reply in a block of its own; NULL: it is None, or there is no memory.
+cdef Block* block_of(bytes reply)
 
 cdef class SessionView:
     """A parked session as Python sees it; empty once its command has been answered."""

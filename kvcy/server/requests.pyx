@@ -5,9 +5,24 @@ While its command waits, nobody else touches the session, so the view reads it w
 answered exactly once; one that is dropped unanswered is answered with an error, so that no client waits for ever.
 """
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.string cimport memcpy
 from kvcy.commands.helper cimport helped_free, helper_run
 from kvcy.commands.helping cimport helping_is_awaited
 from kvcy.commands.types cimport SESSION_TRIO, SESSION_UNIX, Deferred
+from kvcy.engine.block cimport Block, block_new
+
+
+cdef Block* block_of(bytes reply):
+    cdef size_t size
+    cdef Block* block
+    if reply is None:
+        return NULL
+    size = <size_t>len(reply)
+    block = block_new(size)
+    if block != NULL:
+        memcpy(block.data, <const char*>reply, size)
+        block.size = size
+    return block
 
 
 cdef str text_of(const char* text):

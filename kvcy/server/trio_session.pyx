@@ -24,6 +24,7 @@ from kvcy.commands.types cimport (
     SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, SESSION_TRIO, SESSION_UNIX, Executor, Service,
     Session,
 )
+from kvcy.engine.block cimport Block, block_release
 from kvcy.engine.log cimport Log, log_durable, log_holds_back, log_kick, log_wait
 from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64
 from kvcy.engine.shards cimport Keyspace
@@ -35,7 +36,7 @@ from kvcy.server.output cimport (
     Cursor, output_copy, output_free, output_memory_bytes, output_over_limit, output_pending, output_queue, output_size,
     output_skip,
 )
-from kvcy.server.requests cimport Request
+from kvcy.server.requests cimport Request, block_of
 from kvcy.server.sockets cimport SHUT_RDWR, shutdown
 
 MORE = 0         # more bytes are needed
@@ -301,17 +302,16 @@ cdef class TrioRequest(Request):
 
     cdef void answer(self, bytes reply):
         cdef TrioSession carrier = self.carrier
-        cdef const char* data
-        cdef size_t size
+        cdef Block* block
         if carrier.session == NULL:
             return
-        if reply is None:
+        block = block_of(reply)
+        if block == NULL:
             carrier.session.state = SESSION_CLOSING
             return
-        data = PyBytes_AS_STRING(reply)
-        size = <size_t>PyBytes_GET_SIZE(reply)
         with nogil:
-            session_resume(carrier.session, carrier.shared.executor, data, size)
+            session_resume(carrier.session, carrier.shared.executor, block)
+            block_release(block)
             carrier.collect()
             carrier.again = carrier.session.state == SESSION_OPEN
 

@@ -19,7 +19,7 @@ from kvcy.commands.session cimport (
     session_feed, session_fill_room, session_filled, session_free, session_memory_bytes, session_new, session_resume,
     Executor, Service, Session,
 )
-from kvcy.engine.block cimport Bytes
+from kvcy.engine.block cimport Block, Bytes, block_new, block_release
 from kvcy.engine.events cimport Event, events_configure
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.shards cimport (
@@ -313,7 +313,11 @@ cdef class Probe:
 
     def resume(self, bytes reply) -> bytes:
         """Answers it, and goes on; returns all that was replied."""
-        session_resume(self.session, self.server.executor, reply, len(reply))
+        cdef Block* block = block_new(len(reply))
+        memcpy(block.data, <const char*> reply, len(reply))
+        block.size = len(reply)
+        session_resume(self.session, self.server.executor, block)
+        block_release(block)
         first = self.take_reply()
         if self.session.state == SESSION_PARKED:
             return first
