@@ -3,9 +3,10 @@
 Run: `python benchmarks/many_threads.py` (some minutes), on a machine that does nothing else; `--quick` to try it.
 
 *Lock*: the time of taking and releasing it, alone; then how long readers and writers waited, as many threads as there
-are processors and one more, so that a holder is sometimes not running, with few and with many writers among them. *Engine*: operations a second of one thread and
-of two, 90 % of them reads. *Server*: redis-benchmark's throughput and the server's CPU time a request with 1 and 2
-reactors, depth 16, load and server on the same processors; the same on one key, beside Redis.
+are processors and one more, so that a holder is sometimes not running, with few and with many writers among them.
+*Engine*: operations a second of one thread and of two, 90 % of them reads. *Server*: redis-benchmark's throughput and
+the server's CPU time a request with 1 and 2 reactors, depth 16, load and server on the same processors; the same on one
+key, beside Redis.
 """
 
 from __future__ import annotations
