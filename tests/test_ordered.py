@@ -159,7 +159,7 @@ def test_a_tree_of_three_levels_grows_and_shrinks(seed: int) -> None:
 
 
 @pytest.mark.parametrize("order", ["rising", "falling", "mixed"])
-def test_a_key_costs_at_most_16_bytes(order: str) -> None:
+def test_what_a_key_costs(order: str) -> None:
     run = Run()
     made = in_order([b"key:%012d" % (number * 977) for number in range(30_000)], order)
     for key in made:
