@@ -53,6 +53,7 @@ class Published:
         connection.run([["CONFIG", "SET", "notify-keyspace-events", "AnmE"]])
         self.subscriber.run([["PSUBSCRIBE", "__keyevent@*"]])
         self.rest = b""
+        self.messages: list[bytes] = []  # received, and not looked at
 
     def run(self, command: Sequence[str]) -> list[Event]:
         """The events of a command; the pushed messages of one connection keep their order."""
@@ -61,7 +62,9 @@ class Published:
         found: list[Event] = []
         while True:
             messages, self.rest = resp.split(self.rest)
-            for message in messages:
+            self.messages += messages
+            while self.messages:  # what comes behind the end is the next command's: keys expire at any moment
+                message = self.messages.pop(0)
                 _, _, channel, key = (
                     part.split(b"\r\n", 1)[1][:-2] for part in resp.elements(message.split(b"\r\n", 1)[1])
                 )
