@@ -2,13 +2,14 @@
 """Runs a long command: see helper.pxd."""
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
-from posix.time cimport CLOCK_REALTIME, clock_gettime, nanosleep, timespec
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy.commands.call cimport deferred_free
 from kvcy.commands.executor cimport executor_call_done, executor_call_init, executor_reply_done, executor_run
 from kvcy.commands.executors cimport executor_free, executor_new
 from kvcy.commands.helping cimport session_state_after
 from kvcy.commands.types cimport (
     SESSION_CLOSING, SESSION_OPEN, SESSION_REPLY_OFF, SESSION_REPLY_SKIP, Call)
+from kvcy.engine.clock cimport pause_ns
 from kvcy.engine.platform cimport add_relaxed_u32
 from kvcy.protocol.writer cimport writer_clear, writer_close, writer_init
 
@@ -17,11 +18,9 @@ cdef enum:
 
 
 cdef void run_deferred(Session* session, Executor* executor) noexcept nogil:
-    cdef timespec grace, now
+    cdef timespec now
     cdef Call call
-    grace.tv_sec = 0
-    grace.tv_nsec = GRACE_US * 1000
-    nanosleep(&grace, NULL)
+    pause_ns(GRACE_US * 1000)
     clock_gettime(CLOCK_REALTIME, &now)
     executor.now_us = <int64_t> now.tv_sec * 1000000 + now.tv_nsec // 1000
     executor.now_ms = executor.now_us // 1000

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The monotonic clock. Inline C."""
+"""The monotonic clock, and pauses by it. Inline C."""
 from libc.stdint cimport uint64_t
 
 cdef extern from *:
@@ -11,5 +11,10 @@ cdef extern from *:
         (void) clock_gettime(CLOCK_MONOTONIC, &now);
         return (uint64_t) now.tv_sec * 1000000000u + (uint64_t) now.tv_nsec;
     }
+    static inline void kvcy_pause_ns(uint64_t ns) {
+        struct timespec pause = {(time_t) (ns / 1000000000u), (long) (ns % 1000000000u)};
+        (void) nanosleep(&pause, NULL);
+    }
     """
+    void pause_ns "kvcy_pause_ns"(uint64_t ns) noexcept nogil       # less, if a signal comes
     uint64_t monotonic_ns "kvcy_monotonic_ns"() noexcept nogil

@@ -6,8 +6,8 @@ is asked for in pieces of at most WRITE_BYTES_MAX: Linux writes no more than 2 G
 """
 from libc.errno cimport EINTR, EIO, ENOSYS, ENXIO, EOPNOTSUPP
 from libc.stdint cimport int64_t, uint64_t
-from posix.time cimport nanosleep, timespec
 
+from kvcy.engine.clock cimport pause_ns
 from kvcy.engine.platform cimport invariant
 
 cdef enum:
@@ -223,13 +223,10 @@ cdef void file_forget_gently(int directory, const char* name) noexcept nogil:
     cdef int file = kvcy_file_open(directory, name, O_RDONLY, 0)
     cdef int64_t size = kvcy_file_size(file) if file >= 0 else 0
     cdef int64_t offset = 0
-    cdef timespec pause
-    pause.tv_sec = 0
-    pause.tv_nsec = FORGET_PAUSE_NS
     while offset < size:
         kvcy_file_forget(file, offset, FORGET_BYTES)
         offset += FORGET_BYTES
-        nanosleep(&pause, NULL)
+        pause_ns(FORGET_PAUSE_NS)
     if file >= 0:
         kvcy_file_close(file)
 

@@ -35,21 +35,20 @@ cdef void holdings_drop(Holdings* holdings, Block* block) noexcept nogil:
     block_release(block)
 
 
+cdef inline Block* block_apart(const Entry* entry) noexcept nogil:
+    """The block of the entry's value; NULL: it has none."""
+    return entry_value_block(entry) if entry_flags(entry) & ENTRY_VALUE_APART else NULL
+
+
 cdef void holdings_share(Holdings* holdings, const Entry* entry) noexcept nogil:
-    cdef Block* block
-    if not entry_flags(entry) & ENTRY_VALUE_APART:
-        return
-    block = entry_value_block(entry)
-    if load_relaxed_u32(&block.sharing) == 0:
+    cdef Block* block = block_apart(entry)
+    if block != NULL and load_relaxed_u32(&block.sharing) == 0:
         holdings.bytes -= block_bytes(block)
         store_relaxed_u32(&block.sharing, 1)
 
 
 cdef void holdings_own(Holdings* holdings, const Entry* entry) noexcept nogil:
-    cdef Block* block
-    if not entry_flags(entry) & ENTRY_VALUE_APART:
-        return
-    block = entry_value_block(entry)
-    if load_acquire_u32(&block.sharing) == 1:
+    cdef Block* block = block_apart(entry)
+    if block != NULL and load_acquire_u32(&block.sharing) == 1:
         store_relaxed_u32(&block.sharing, 0)
         holdings.bytes += block_bytes(block)

@@ -7,8 +7,8 @@ would be a pause, as would be the memory that is resident and never used.
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
-from posix.time cimport nanosleep, timespec
 
+from kvcy.engine.clock cimport pause_ns
 from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_relaxed_u64, store_relaxed_u64, unlikely
 
 cdef extern from *:
@@ -117,15 +117,12 @@ cdef void* memory_map_resize(void* memory, size_t size, size_t new_size) noexcep
 
 
 cdef void memory_unmap(void* memory, size_t size) noexcept nogil:
-    cdef timespec pause
     invariant(memory != NULL)
-    pause.tv_sec = 0
-    pause.tv_nsec = UNMAP_PAUSE_NS
     while kvcy_patient and size > UNMAP_BYTES:
         kvcy_unmap(memory, UNMAP_BYTES)
         memory = <char*> memory + UNMAP_BYTES
         size -= UNMAP_BYTES
-        nanosleep(&pause, NULL)
+        pause_ns(UNMAP_PAUSE_NS)
     kvcy_unmap(memory, size)
 
 

@@ -22,7 +22,7 @@ from kvcy.engine.ordered_buffer cimport (
 from kvcy.engine.ordered_index cimport ordered_node
 from kvcy.engine.ordered_sort cimport items_merge, items_sort
 from kvcy.engine.ordered_tree cimport (
-    Path, find_leaf, find_rank, first_changed, node_prefetch, nodes_ready, tree_insert)
+    Path, find_leaf, find_rank, first_changed, node_prefetch, nodes_ready, path_down, tree_insert)
 from kvcy.engine.platform cimport prefetch
 
 cdef enum:
@@ -121,11 +121,8 @@ cdef void find_item_leaf(const OrderedIndex* index, const BufferItem* item, Path
             key = key_of(index.entries, item.handle)
             find_leaf(index, &key, path)
             return
-        path.nodes[level] = id
-        path.places[level] = rank - 1 if rank else 0
-        id = node_children(node)[path.places[level]]
+        id = path_down(index, path, level, id, rank)
         level -= 1
-        node_prefetch(ordered_node(index, id), level == 0)
     path.nodes[0] = id
 
 

@@ -32,6 +32,17 @@ cdef inline void node_prefetch(const Node* node, bint whole) noexcept nogil:
         prefetch(at + line)
 
 
+cdef inline uint32_t path_down(const OrderedIndex* index, Path* path, uint32_t level, uint32_t id,
+                               uint32_t rank) noexcept nogil:
+    """Takes the way from this node, `rank` keys of which do not lie behind; the child, which is fetched into the
+    cache."""
+    path.nodes[level] = id
+    path.places[level] = rank - 1 if rank else 0
+    id = node_children(ordered_node(index, id))[path.places[level]]
+    node_prefetch(ordered_node(index, id), level == 1)
+    return id
+
+
 cdef inline void find_leaf(const OrderedIndex* index, const Bytes* key, Path* path) noexcept nogil:
     """The way to the leaf where the key is, or belongs, which is fetched into the cache."""
     cdef uint32_t level = index.height - 1
@@ -41,11 +52,8 @@ cdef inline void find_leaf(const OrderedIndex* index, const Bytes* key, Path* pa
     while level:
         node = ordered_node(index, id)
         rank = node_rank(index.entries, node, key.data, key.size, True)
-        path.nodes[level] = id
-        path.places[level] = rank - 1 if rank else 0
-        id = node_children(node)[path.places[level]]
+        id = path_down(index, path, level, id, rank)
         level -= 1
-        node_prefetch(ordered_node(index, id), level == 0)
     path.nodes[0] = id
 
 

@@ -10,12 +10,12 @@ until a writer has entered (the phase flips), then counts itself in: it waits fo
 """
 from libc.stdint cimport uint32_t
 
+from kvcy.engine.clock cimport pause_ns
 from kvcy.engine.platform cimport invariant, load_acquire_u32, load_relaxed_u32
 
 cdef extern from *:
     """
     #include <sched.h>
-    #include <time.h>
     #if defined(__x86_64__) || defined(__i386__)
     #define kvcy_cpu_relax() __builtin_ia32_pause()
     #elif defined(__aarch64__)
@@ -23,13 +23,8 @@ cdef extern from *:
     #else
     #define kvcy_cpu_relax() ((void) 0)
     #endif
-    static void kvcy_sleep_ns(long ns) {
-        struct timespec time = {0, ns};
-        (void) nanosleep(&time, NULL);
-    }
     """
     void cpu_relax "kvcy_cpu_relax"() nogil
-    void sleep_ns "kvcy_sleep_ns"(long ns) nogil
     int sched_yield() nogil
 
 cdef enum:
@@ -44,7 +39,7 @@ cdef void back_off(uint32_t* turns) noexcept nogil:
     elif turns[0] < SPINS_MAX + YIELDS_MAX:
         sched_yield()
     else:
-        sleep_ns(SLEEP_NS)
+        pause_ns(SLEEP_NS)
         return
     turns[0] += 1
 

@@ -9,12 +9,11 @@
 from libc.errno cimport EAGAIN, ENOMEM
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
-from posix.time cimport nanosleep, timespec
 
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.block cimport Bytes, block_release, block_retain
 from kvcy.engine.checksum cimport crc32c
-from kvcy.engine.clock cimport monotonic_ns
+from kvcy.engine.clock cimport monotonic_ns, pause_ns
 from kvcy.engine.entry cimport (
     ENTRY_EDITED, Entry, entry_expire_ms, entry_flags, entry_key, entry_type, entry_value)
 from kvcy.engine.files cimport file_sync, file_truncate, file_write_at, file_write_back
@@ -280,12 +279,9 @@ cdef int block_end(SnapshotWriter* writer, uint32_t shard, int database, uint32_
 
 cdef void give_way(SnapshotWriter* writer) noexcept nogil:
     """Pauses if it has worked for WORK_NS, for as long. REQUIRES: no lock is held."""
-    cdef timespec pause
     if monotonic_ns() - writer.began_ns < <uint64_t> WORK_NS:
         return
-    pause.tv_sec = 0
-    pause.tv_nsec = WORK_NS
-    nanosleep(&pause, NULL)
+    pause_ns(WORK_NS)
     writer.began_ns = monotonic_ns()
 
 
