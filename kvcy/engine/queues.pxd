@@ -74,7 +74,7 @@ cdef inline Queues* queues_of(const void* keyspace) noexcept nogil:
 cdef inline History history_hint(const void* keyspace, uint64_t hash) noexcept nogil:
     """A shard's words and how many, read without its lock, for prefetching only; maybe stale, or not of the same."""
     cdef const History* history = &queues_of(keyspace).histories[hash >> 32]
-    cdef History seen
+    cdef History seen = History(kind=NULL, words=NULL, count=0, additions=0, hits=0)
     seen.words = <uint64_t*> load_relaxed_u64(<const uint64_t*> &history.words)
     seen.count = load_relaxed_u64(&history.count)
     return seen
