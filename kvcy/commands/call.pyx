@@ -11,7 +11,7 @@ from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy.commands.cycles cimport cycles
 from kvcy.commands.types cimport SESSION_CONTINUING, Call, Deferred, Discard, Row, Step
 from kvcy.commands.yielding cimport long_commands_run
-from kvcy.engine.block cimport Bytes, block_release, block_retain
+from kvcy.engine.block cimport Bytes, block_retain, blocks_release
 from kvcy.protocol.gathered cimport Gathered, gathered_bytes, gathered_release
 from kvcy.protocol.writer cimport write_error, write_error_part
 
@@ -195,13 +195,10 @@ cdef Deferred* call_keep(Call* call) noexcept nogil:
 
 
 cdef void deferred_free(Deferred* deferred) noexcept nogil:
-    cdef uint32_t index
     if deferred == NULL:
         return
     if deferred.gathered.at != NULL:
         gathered_release(&deferred.gathered)
     else:
-        for index in range(deferred.argc):
-            if deferred.argv[index].block != NULL:
-                block_release(deferred.argv[index].block)
+        blocks_release(deferred.argv, deferred.argc)
     free(deferred)

@@ -70,3 +70,11 @@ cdef inline void block_retain(Block* block) noexcept nogil:
 cdef inline void block_release(Block* block) noexcept nogil:
     if add_acq_rel_u32(&block.references, <uint32_t> -1) == 0:
         block_free(block)
+
+
+cdef inline void blocks_release(const Bytes* first, uint64_t count) noexcept nogil:
+    """Those of an array whose user owns a reference to each."""
+    cdef uint64_t i
+    for i in range(count):
+        if first[i].block != NULL:
+            block_release(first[i].block)

@@ -7,9 +7,10 @@ needs no sketch to stay, nor what came while there was room. The main part is sw
 
 The sketch of a shard counts how often each key, there or not, was used of late: a count-min sketch of 4 rows with 4
 bits a counter, 16 counters an entry, and before it a doorkeeper, a Bloom filter that takes a key's first use, so that
-what comes once costs the counters nothing. After ten uses an entry all counters are halved and the doorkeeper is
-emptied. A store of less than 1,024 entries counts as one of so many: what comes again after more than ten uses an entry
-would always seem less frequent than what has just come, and the ratio of hits in few uses says little.
+what comes once costs the counters nothing. Both are in blocks, of which each key has one, so that a look is one miss of
+the cache. After ten uses an entry all counters are halved and the doorkeeper is emptied. A store of less than 1,024
+entries counts as one of so many: what comes again after more than ten uses an entry would always seem less frequent
+than what has just come, and the ratio of hits in few uses says little.
 
 How large the window had best be depends on what is asked for: nearly all where what is new is used next, hardly
 anything where scans and loops come. So it is found by hill climbing (Einziger, Eytan, Friedman and Manes, 2018; the

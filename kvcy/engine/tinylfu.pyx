@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Window TinyLFU: see tinylfu.pxd.
 
-    a shard's words     the first half: counters, 16 of 4 bits a word, of which each row has 4
-                        the second half: bits of the doorkeeper
+    a shard's words     blocks of 8, a cache line where the array is a large one, of which each key has one:
+                        4 rows of 16 counters of 4 bits, a word a row, and 256 bits of the doorkeeper
 
 Readers count under shared locks, so all is atomic, but two at once may count as one. What is made, halved and freed
 is under the exclusive lock, when a key comes.
@@ -24,8 +24,10 @@ cdef enum:
     USES_TO_STAY = 2
     SAMPLE = 10                  # uses an entry between two halvings
     SAMPLE_ENTRIES_MIN = 1024    # of the store: fewer count as so many
-    WORDS_MIN = 16               # of counters
+    BLOCK = 8                    # words
     ROWS = 4
+    BLOCK_ENTRIES = 4
+    BLOCKS_MIN = 4
     COUNTER_MAX = 15
     WHOLE = 65536                # of shares and ratios
     SHARE_FIRST = 6554           # of all entries, in the window: a tenth
@@ -54,105 +56,90 @@ cdef inline uint64_t mix(uint64_t hash) noexcept nogil:
     return hash ^ hash >> 33
 
 
-cdef inline uint64_t* counter_of(const History* sketch, uint64_t mixed, int row, int* shift) noexcept nogil:
-    """The word of the key's counter in the row, and where in it."""
-    cdef uint64_t at = (mixed >> (8 * row)) + (mixed >> 32) * <uint64_t> (2 * row + 1)
-    shift[0] = 16 * row + <int> (at & 3) * 4
-    return &sketch.words[(at >> 2) & (sketch.count // 2 - 1)]
+cdef inline uint64_t* block_of(const History* sketch, uint64_t mixed) noexcept nogil:
+    return &sketch.words[(mixed >> 32) * BLOCK & (sketch.count - 1)]
 
 
-cdef inline bint at_door(const History* sketch, uint64_t mixed, bint enter) noexcept nogil:
+cdef inline int counter_shift(uint64_t mixed, int row) noexcept nogil:
+    """Where the key's counter is in the row's word."""
+    return <int> (mixed >> (4 * row) & 15) * 4
+
+
+cdef inline bint at_door(uint64_t* block, uint64_t mixed, bint enter) noexcept nogil:
     """Whether the key has come in before; if not, it does now, if it may."""
-    cdef uint64_t first = mixed & (32 * sketch.count - 1)
-    cdef uint64_t second = (mixed >> 32) & (32 * sketch.count - 1)
-    cdef uint64_t* door = &sketch.words[sketch.count // 2]
-    cdef uint64_t one = load_relaxed_u64(&door[first >> 6])
-    cdef uint64_t two = load_relaxed_u64(&door[second >> 6])
-    if one >> (first & 63) & two >> (second & 63) & 1:
+    cdef uint64_t* first = &block[ROWS + (mixed >> 22 & 3)]
+    cdef uint64_t* second = &block[ROWS + (mixed >> 30 & 3)]
+    cdef int first_bit = <int> (mixed >> 16 & 63)
+    cdef int second_bit = <int> (mixed >> 24 & 63)
+    if load_relaxed_u64(first) >> first_bit & load_relaxed_u64(second) >> second_bit & 1:
         return True
     if enter:
-        store_relaxed_u64(&door[first >> 6], one | <uint64_t> 1 << (first & 63))
-        store_relaxed_u64(&door[second >> 6], load_relaxed_u64(&door[second >> 6]) | <uint64_t> 1 << (second & 63))
+        store_relaxed_u64(first, load_relaxed_u64(first) | <uint64_t> 1 << first_bit)
+        store_relaxed_u64(second, load_relaxed_u64(second) | <uint64_t> 1 << second_bit)
     return False
 
 
 cdef void sketch_add(History* sketch, uint64_t hash) noexcept nogil:
     cdef uint64_t mixed = mix(hash)
-    cdef uint64_t* word
+    cdef uint64_t* block = block_of(sketch, mixed)
     cdef uint64_t before
     cdef int row, shift
     store_relaxed_u64(&sketch.additions, load_relaxed_u64(&sketch.additions) + 1)
-    if not at_door(sketch, mixed, True):
+    if not at_door(block, mixed, True):
         return
     for row in range(ROWS):
-        word = counter_of(sketch, mixed, row, &shift)
-        before = load_relaxed_u64(word)
+        before = load_relaxed_u64(&block[row])
+        shift = counter_shift(mixed, row)
         if before >> shift & COUNTER_MAX != COUNTER_MAX:
-            store_relaxed_u64(word, before + (<uint64_t> 1 << shift))
+            store_relaxed_u64(&block[row], before + (<uint64_t> 1 << shift))
 
 
 cdef uint32_t sketch_estimate(const History* sketch, uint64_t hash) noexcept nogil:
     cdef uint64_t mixed = mix(hash)
     cdef uint32_t least = COUNTER_MAX
-    cdef uint64_t counters
-    cdef int row, shift
+    cdef uint64_t* block
+    cdef int row
     if sketch.words == NULL or sketch.kind != &tinylfu_kind:
         return 0
+    block = block_of(sketch, mixed)
     for row in range(ROWS):
-        counters = load_relaxed_u64(counter_of(sketch, mixed, row, &shift))
-        least = min(least, <uint32_t> (counters >> shift & COUNTER_MAX))
-    return least + at_door(sketch, mixed, False)
+        least = min(least, <uint32_t> (load_relaxed_u64(&block[row]) >> counter_shift(mixed, row) & COUNTER_MAX))
+    return least + at_door(block, mixed, False)
 
 
 cdef void tinylfu_prefetch(const Keyspace* keyspace, uint64_t hash) noexcept nogil:
     cdef History sketch = history_hint(keyspace, hash)
-    cdef uint64_t mixed = mix(hash)
-    cdef const uint64_t* door = sketch.words + sketch.count // 2
-    if sketch.count:                               # the doorkeeper: the counters are hardly asked for
-        prefetch(&door[(mixed & (32 * sketch.count - 1)) >> 6])
-        prefetch(&door[(mixed >> 32 & (32 * sketch.count - 1)) >> 6])
+    if sketch.count:
+        prefetch(block_of(&sketch, mix(hash)))
 
 
 cdef void sketch_halve(History* sketch) noexcept nogil:
-    cdef uint64_t half = sketch.count // 2
     cdef uint64_t i
     sketch.additions //= 2
-    for i in range(half):
-        sketch.words[i] = sketch.words[i] >> 1 & HALVED
-        sketch.words[half + i] = 0
+    for i in range(sketch.count):
+        sketch.words[i] = sketch.words[i] >> 1 & HALVED if i % BLOCK < ROWS else 0
 
 
 cdef bint sketch_fits(History* sketch, uint64_t entries) noexcept nogil:
-    """Makes it large enough for so many entries, as far as memory allows. A larger one knows what the smaller knew of
-    how often keys were used, not who came in last. False: there is none. REQUIRES: the shard locked exclusively."""
+    """Makes it large enough for so many entries, as far as memory allows. A larger one knows what the smaller knew.
+    False: there is none. REQUIRES: the shard locked exclusively."""
     cdef bint own = sketch.words != NULL and sketch.kind == &tinylfu_kind
-    cdef uint64_t count = WORDS_MIN
+    cdef uint64_t blocks = BLOCKS_MIN
     cdef History grown
     cdef uint64_t i
-    if own and sketch.count >= 2 * entries:
+    if own and sketch.count >= BLOCK // BLOCK_ENTRIES * entries:
         return True
-    while count < entries:
-        count *= 2
-    if not history_make(&grown, &tinylfu_kind, 2 * count):
+    while blocks * BLOCK_ENTRIES < entries:
+        blocks *= 2
+    if not history_make(&grown, &tinylfu_kind, blocks * BLOCK):
         return own
     if own:
-        for i in range(count):
-            grown.words[i] = sketch.words[i & (sketch.count // 2 - 1)]
+        for i in range(grown.count):
+            grown.words[i] = sketch.words[i & (sketch.count - 1)]
         grown.additions = sketch.additions
         grown.hits = sketch.hits
     history_replace(sketch, &grown)
     return True
-
-
-cdef void prefetch_next(const Keyspace* keyspace, const Order* order) noexcept nogil:
-    """Fetches the next victim of this queue, and what its frequency is made of."""
-    cdef uint64_t hash = tails_ahead(keyspace, order)
-    cdef History sketch = history_hint(keyspace, hash)
-    cdef int row, shift
-    if sketch.count:
-        for row in range(ROWS):
-            prefetch(counter_of(&sketch, mix(hash), row, &shift))
-        tinylfu_prefetch(keyspace, hash)
 
 
 cdef int frequency(Keyspace* keyspace, const Tail* tail) noexcept nogil:
@@ -256,7 +243,7 @@ cdef bint evict_from_main(Keyspace* keyspace, const Policy* policy, int64_t now_
     if not spared:
         tails_evict(keyspace, &order, &tail)
         tails_done(keyspace, &order, &tail)
-        prefetch_next(keyspace, &order)
+        tinylfu_prefetch(keyspace, tails_ahead(keyspace, &order))
     return True
 
 
@@ -275,7 +262,7 @@ cdef bint leave_window(Keyspace* keyspace, const Policy* policy, int64_t now_ms,
     else:
         tails_evict(keyspace, &order, &tail)
     tails_done(keyspace, &order, &tail)
-    prefetch_next(keyspace, &order)
+    tinylfu_prefetch(keyspace, tails_ahead(keyspace, &order))
     return True
 
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
-from kvcy.engine.block cimport Block, Bytes, block_release
+from kvcy.engine.block cimport Block, Bytes, blocks_release
 from kvcy.engine.memory cimport memory_free, memory_resize
 from kvcy.engine.platform cimport invariant
 
@@ -39,11 +39,8 @@ cdef bint arguments_reserve(Arguments* arguments, size_t more) noexcept nogil:
 
 
 cdef void arguments_release(Arguments* arguments) noexcept nogil:
-    cdef uint32_t i
     if arguments.owns_blocks:
-        for i in range(arguments.count):
-            if arguments.at[i].block != NULL:
-                block_release(arguments.at[i].block)
+        blocks_release(arguments.at, arguments.count)
         arguments.owns_blocks = False
     arguments.count = 0
     if arguments.capacity > ARGUMENTS_KEPT_MAX:

@@ -2,7 +2,7 @@
 """One command's arguments apart from the receive buffer: see gathered.pxd."""
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy, memset
-from kvcy.engine.block cimport Bytes, block_release
+from kvcy.engine.block cimport Bytes, block_release, blocks_release
 from kvcy.engine.memory cimport (
     memory_free, memory_map, memory_map_resize, memory_new, memory_resize, memory_unmap)
 from kvcy.engine.platform cimport invariant
@@ -98,11 +98,8 @@ cdef bint gathered_shrink(Gathered* gathered) noexcept nogil:
 
 
 cdef void gathered_release(Gathered* gathered) noexcept nogil:
-    cdef uint32_t i
     if gathered.block_bytes:
-        for i in range(gathered.count):
-            if gathered.at[i].block != NULL:
-                block_release(gathered.at[i].block)
+        blocks_release(gathered.at, gathered.count)
     if gathered.capacity >= ENTRIES_MAPPED_MIN:
         memory_unmap(gathered.at, gathered.capacity * sizeof(Bytes))
     else:
