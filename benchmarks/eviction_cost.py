@@ -1,6 +1,7 @@
 """What a SET costs that has to evict: CPU time of kvcy's policies as a multiple of Redis's `allkeys-lru`.
 
-Run: `python benchmarks/eviction_cost.py [POLICY ...] [--rounds N] [--keys N]`, on a machine that does nothing else.
+Run: `python benchmarks/eviction_cost.py [--servers kvcy-lru redis-lfu] [--rounds N] [--keys N]`, on a machine that does
+nothing else.
 
 Each server has a processor of its own, redis-benchmark another: 50 connections, pipelines of 16, values of 64 bytes,
 keys at random. `maxmemory` is 100 MB, full before anything is measured. Of 100 million keys, the default, 99 % of the
@@ -18,7 +19,7 @@ import subprocess
 from comparison_servers import Server, pinned, running
 
 BASE = "redis-lru"
-POLICIES = ["lru", "lfu", "random", "sieve", "s3fifo", "tinylfu"]
+POLICIES = {"redis": ["lru", "lfu", "random"], "kvcy": ["lru", "lfu", "random", "sieve", "s3fifo", "tinylfu"]}
 REQUESTS = 400_000
 FILL = 1_500_000
 OPTIONS = ("--maxmemory", "100mb", "--maxmemory-policy")
@@ -33,8 +34,7 @@ def load(server: Server, keys: int, requests: int) -> float:
     return (server.cpu_ns() - before) / requests / 1000
 
 
-def measure(policies: list[str], keys: int, rounds: int) -> None:
-    names = [BASE, *(f"kvcy-{policy}" for policy in policies)]
+def measure(names: list[str], keys: int, rounds: int) -> None:
     times_us: dict[str, list[float]] = {name: [] for name in names}
     with contextlib.ExitStack() as stack:
         servers = {}
@@ -54,8 +54,9 @@ def measure(policies: list[str], keys: int, rounds: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("policies", nargs="*", metavar="POLICY", help=f"of {', '.join(POLICIES)}")
+    every = [f"{program}-{policy}" for program, policies in POLICIES.items() for policy in policies]
+    parser.add_argument("--servers", nargs="+", choices=every, default=every)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--keys", type=int, default=100_000_000)
     arguments = parser.parse_args()
-    measure(arguments.policies or POLICIES, arguments.keys, arguments.rounds)
+    measure([BASE, *(name for name in arguments.servers if name != BASE)], arguments.keys, arguments.rounds)

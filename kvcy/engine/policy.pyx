@@ -8,7 +8,7 @@ from kvcy.engine.entry cimport entry_key
 from kvcy.engine.events cimport EVENT_EVICTED
 from kvcy.engine.keyspace cimport Access, keyspace_remove
 from kvcy.engine.partition cimport LIST_VOLATILE
-from kvcy.engine.platform cimport add_relaxed_u64, invariant
+from kvcy.engine.platform cimport add_relaxed_u64, invariant, prefetch
 from kvcy.engine.shards cimport Key, databases_total, keyspace_key
 from kvcy.engine.table cimport table_count
 
@@ -16,10 +16,13 @@ from kvcy.engine.table cimport table_count
 cdef void policy_evict(Keyspace* keyspace, uint32_t shard, int database, uint32_t handle,
                        int64_t now_ms) noexcept nogil:
     cdef Partition* partition = keyspace.shards[shard].partitions[database]
-    cdef Bytes name = entry_key(<const Entry*> arena_at(&partition.arena, handle))
+    cdef const Entry* entry = <const Entry*> arena_at(&partition.arena, handle)
+    cdef Bytes name = entry_key(entry)
     cdef Key key = keyspace_key(keyspace, name.data, name.size)
     cdef Access access
     invariant(key.shard == shard)
+    prefetch(arena_at(&partition.arena, entry.previous))       # its neighbours in the list, which will be linked
+    prefetch(arena_at(&partition.arena, entry.next))
     memset(&access, 0, sizeof(Access))
     access.keyspace = keyspace
     access.now_ms = now_ms

@@ -5,8 +5,8 @@ from libc.stdint cimport INT64_MAX, uint32_t, uint64_t
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.entry cimport ENTRY_EXPIRES, entry_expire_ms, entry_flags
 from kvcy.engine.lru cimport LruList, lru_touch
-from kvcy.engine.partition cimport LIST_LASTING, LIST_VOLATILE, Partition, partition_entry, partition_set_kind
-from kvcy.engine.platform cimport load_relaxed_u32
+from kvcy.engine.partition cimport LIST_LASTING, LIST_VOLATILE, Partition, partition_set_kind
+from kvcy.engine.platform cimport load_relaxed_u32, prefetch
 from kvcy.engine.policy cimport policy_candidates, policy_candidates_in, policy_evict
 from kvcy.engine.shards cimport DATABASES_MAX, Shard, shard_lock, shard_unlock
 from kvcy.engine.table cimport Slot, table_count, table_pick
@@ -26,7 +26,7 @@ cdef extern from *:
     uint64_t next_random "kvcy_random"() nogil
 
 cdef enum:
-    DRAWS_PER_SAMPLE = 8         # places of a table looked at, for one key that may go
+    DRAWS = 8                    # of as many places of a table as samples lack
     LFU_FIRST = 5                # the counter of a new key
     LFU_MAX = 255
     LFU_MINUTES_MASK = 0xFFFFFF
@@ -46,16 +46,35 @@ cdef void consider(Keyspace* keyspace, const Policy* policy, Partition* partitio
         best.rank = rank
 
 
+cdef int draw(const Partition* partition, int count, uint32_t* handles) noexcept nogil:
+    """The keys at so many random places; answers how many that are. Slots, and then entries, are fetched all at once,
+    since each would be a miss of the cache."""
+    cdef const Slot* slots[SAMPLES]
+    cdef int found = 0
+    cdef int i
+    for i in range(count):
+        slots[i] = table_pick(&partition.table, next_random())
+        prefetch(slots[i])
+    for i in range(count):
+        if slots[i] != NULL and slots[i].handle:
+            handles[found] = slots[i].handle
+            prefetch(arena_at(&partition.arena, handles[found]))
+            found += 1
+    return found
+
+
 cdef void sample_table(Keyspace* keyspace, const Policy* policy, Partition* partition, int64_t now_ms,
                        Victim* best) noexcept nogil:
+    cdef uint32_t handles[SAMPLES]
     cdef int seen = 0
-    cdef const Slot* slot
-    for _ in range(policy.samples * DRAWS_PER_SAMPLE):
-        slot = table_pick(&partition.table, next_random())
-        if slot == NULL or not (policy.lasting or entry_flags(partition_entry(partition, slot)) & ENTRY_EXPIRES):
-            continue
-        consider(keyspace, policy, partition, slot.handle, now_ms, best)
-        seen += 1
+    cdef const Entry* entry
+    cdef int i
+    for _ in range(DRAWS):
+        for i in range(draw(partition, policy.samples - seen, handles)):
+            entry = <const Entry*> arena_at(&partition.arena, handles[i])
+            if policy.lasting or entry_flags(entry) & ENTRY_EXPIRES:
+                consider(keyspace, policy, partition, handles[i], now_ms, best)
+                seen += 1
         if seen == policy.samples:
             return
 

@@ -70,7 +70,7 @@ cdef void table_remove(Table* table, Slot* slot) noexcept nogil
 cdef Slot* table_from(const Table* table, uint64_t bits) noexcept nogil
 # The used slot after `slot` in hash order; NULL at the end.
 cdef Slot* table_next(const Table* table, const Slot* slot) noexcept nogil
-# The slot at a place that `random` picks, every place alike; NULL when that place is empty.
+# The slot at a place that `random` picks, every place alike: it may be empty, and is not looked at. NULL: no array.
 cdef Slot* table_pick(const Table* table, uint64_t random) noexcept nogil
 # Moves up to `slots` slots of a growth that is under way; false when none is (any more), or no memory to go on.
 cdef bint table_migrate(Table* table, uint32_t slots) noexcept nogil

@@ -417,8 +417,6 @@ cdef Slot* table_pick(const Table* table, uint64_t random) noexcept nogil:
     cdef uint64_t in_main = table.main.homes + table.main.tail if table.main.at != NULL else 0
     cdef uint64_t in_old = table.old.homes + table.old.tail - table.old.first if table.old.at != NULL else 0
     cdef uint64_t place = ((random >> 32) * (in_main + in_old)) >> 32
-    cdef Slot* slot
     if in_main + in_old == 0:
         return NULL
-    slot = table.main.at + place if place < in_main else table.old.at + table.old.first + (place - in_main)
-    return slot if slot.handle != 0 else NULL
+    return table.main.at + place if place < in_main else table.old.at + table.old.first + (place - in_main)

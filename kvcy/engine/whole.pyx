@@ -189,7 +189,7 @@ cdef Entry* keyspace_random_in(Access* access, uint32_t shard, uint64_t random) 
         return NULL
     for _ in range(RANDOM_DRAWS):
         slot = table_pick(&partition.table, random)
-        if slot != NULL:
+        if slot != NULL and slot.handle:
             entry = partition_entry(partition, slot)
             if not entry_expired(entry, access.now_ms):
                 return entry
