@@ -124,6 +124,18 @@ def test_quit_drops_what_follows(probe: Probe) -> None:
     assert (probe.state, probe.unconsumed) == ("closing", 0)
 
 
+@pytest.mark.parametrize(
+    "request_head",
+    [b"POST / HTTP/1.1\r\n", b"post\r\n", b"GET / HTTP/1.1\r\nHost: localhost:6379\r\n", b"PUT /\r\nhOST:\r\n"],
+)
+def test_a_browsers_request_ends_the_connection_before_its_body(probe: Probe, request_head: bytes) -> None:
+    probe.feed(b"SET k v\r\n")
+    replies = probe.feed(request_head + b"\r\nFLUSHALL\r\n\r\n")
+    assert replies.startswith(b"-ERR ") and replies.count(b"\r\n") == request_head.count(b"\r\n")
+    assert (probe.state, probe.unconsumed) == ("closing", 0)
+    assert Probe(probe.server).feed(b"EXISTS k\r\n") == b":1\r\n"
+
+
 def test_reset_makes_the_connection_new(probe: Probe) -> None:
     probe.feed(b"HELLO 3\r\nSELECT 5\r\nCLIENT SETNAME bob\r\nCLIENT NO-TOUCH ON\r\nMULTI\r\nSET k v\r\n")
     assert probe.feed(b"RESET\r\n") == b"+RESET\r\n"

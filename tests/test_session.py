@@ -168,6 +168,7 @@ def test_execute_outside_the_protocol(probe: Probe) -> None:
     assert probe.call(b"get", b"k") == (True, b"$1\r\nv\r\n")
     assert probe.call(b"MGET", b"k", b"l") == (True, b"*2\r\n$1\r\nv\r\n$-1\r\n")
     assert probe.call(b"GET") == (True, b"-ERR wrong number of arguments for 'get' command\r\n")
+    assert probe.call(b"POST", b"/")[1].startswith(b"-ERR unknown command 'POST'") and probe.state == "open"
     assert probe.call(b"INFO") == (False, b"")
     assert probe.waiting == [b"INFO"]
 

@@ -5,17 +5,20 @@ Order: does it exist, arity, authentication, may it stand inside MULTI, are the 
 memory, then queueing by MULTI, then PYTHON rows. The executor comes here only when something is out of the ordinary:
 data commands of an authenticated client outside MULTI pass a short test of its own. A refused command flags a
 transaction under way; a refused EXEC ends it, and says so.
+
+A web page can make a browser send a request to any port of its machine, and lines of its choice in the request's body.
+So the first line that shows HTTP ends the connection: no line behind it is taken for a command.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcmp, memcpy, strerror, strlen
-from kvcy.commands.call cimport call_keep, reply_out_of_memory
+from kvcy.commands.call cimport arg_is, call_keep, reply_out_of_memory
 from kvcy.commands.errorcodes cimport error_count
 from kvcy.commands.queueing cimport transaction_discard, transaction_flag, transaction_queue
 from kvcy.commands.registry cimport row_resolve
 from kvcy.commands.types cimport (
-    DENYOOM, LOADING, NO_AUTH, NO_MULTI, PYTHON, SESSION_AUTHENTICATED, SESSION_MULTI, SESSION_PARKED, UNQUEUED, WRITE,
-    Call, Row, Service, Session,
+    DENYOOM, LOADING, NO_AUTH, NO_MULTI, PYTHON, SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_MULTI, SESSION_PARKED, UNQUEUED,
+    WRITE, Call, Row, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.eviction cimport EVICTION_NOTHING, eviction_run
@@ -115,6 +118,11 @@ cdef void refuse_unknown(Call* call) noexcept nogil:
     refuse(call, b"ERR", text.data, text.size)
 
 
+cdef bint is_of_http(const Bytes* word) noexcept nogil:
+    """Whether a line begins so in a request that a browser was made to send here: `POST ...`, `Host: ...`."""
+    return arg_is(word, b"post") or arg_is(word, b"host:")
+
+
 cdef void refuse_arity(Call* call) noexcept nogil:
     cdef Text text
     text.size = 0
@@ -195,6 +203,8 @@ cdef bint admission_check(Call* call) noexcept nogil:
     session.last_row = row
     if row == NULL:
         refuse_unknown(call)
+        if is_of_http(&call.argv[0]):
+            session.state = SESSION_CLOSING
     elif (row.arity > 0 and <int> call.argc != row.arity) or <int> call.argc < -row.arity:
         refuse_arity(call)
     elif row.flags & NO_AUTH == 0 and not admission_authenticated(session, call.executor.service):

@@ -12,8 +12,8 @@ A carrier (a reactor's connection, a trio-path client, a test) owns the Session 
                               the rest
           SESSION_CONTINUING  a long command used up its slice (types.pxd, Continuation): feed again in the next turn,
                               with the bytes that are left or with none, without waiting for input; others come first
-          SESSION_CLOSING     close after what was written has been sent (QUIT, protocol error, CLIENT KILL); all bytes
-                              count as consumed
+          SESSION_CLOSING     close after what was written has been sent (QUIT, protocol error, HTTP, CLIENT KILL); all
+                              bytes count as consumed
           or because the turn's work is used up (executor.budget is 0): feed the rest in the next turn, without waiting
           for input. Also when much has been written: then session_feed sets the budget to 0 itself
         Before a feed the carrier sets executor.now_ms, .now_us and .budget, and executor.reply is empty.
