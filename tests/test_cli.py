@@ -81,6 +81,10 @@ def test_a_socket_path_that_cannot_be() -> None:
     )
 
 
+def test_a_server_that_nobody_could_reach() -> None:
+    assert failure("--port", "0") == "nothing to listen on: 'port' is 0 and 'unixsocket' is not set"
+
+
 def test_version_and_help() -> None:
     for flag in ("-v", "--version"):
         result = start(flag)

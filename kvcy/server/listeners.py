@@ -43,8 +43,10 @@ def open_all(options: Options) -> Iterator[list[socket.socket]]:
     """The listening sockets that these options ask for, closed at the end.
 
     Raises:
-        StartError: an address or a path cannot be had.
+        StartError: an address or a path cannot be had, or none is asked for.
     """
+    if not options.port and not options.unixsocket:
+        raise StartError("nothing to listen on: 'port' is 0 and 'unixsocket' is not set")
     with contextlib.ExitStack() as held:
         sockets = []
         if options.port:
