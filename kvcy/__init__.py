@@ -64,6 +64,7 @@ def open(
 
     Returns:
         The store: a mutable mapping of bytes to bytes, safe from any thread. It can be used in a `with` statement.
+        One with a directory belongs to this process: in a fork of it, it is closed.
 
     Raises:
         ValueError: an argument is out of range.

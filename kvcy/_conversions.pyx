@@ -70,7 +70,10 @@ cdef object argument_bytes(object argument):
 
 
 cdef int64_t deadline_ms(object seconds, int64_t now_ms) except -1:
-    cdef double ms = float(seconds) * 1000
+    cdef double ms
+    if isinstance(seconds, (str, bytes, bytearray, bool)):
+        raise TypeError(f"a time to live is a number of seconds, not {type(seconds).__name__}")
+    ms = float(seconds) * 1000
     if not ms > 0:
         raise ValueError(f"a time to live must be above 0 seconds, not {seconds!r}")
     if ms > 9e15:

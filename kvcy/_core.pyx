@@ -11,6 +11,7 @@ With a data directory, a method returns when what it has done or seen is as dura
 Limits: a key or value has at most 512 MB."""
 import os
 from collections.abc import KeysView, MutableMapping
+from operator import index
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -87,6 +88,8 @@ cdef class Store:
                 keyspace_free(self.keyspace)
 
     cdef int check_open(self) except -1:
+        if self.left:
+            raise StoreClosedError("the store is that of the process of which this one is a fork")
         if self.closed:
             raise StoreClosedError("the store is closed")
         return 0
@@ -267,7 +270,9 @@ cdef class Store:
         Raises:
             ReplyError: the value is not a 64-bit integer, or the sum would not be one.
         """
-        return self.execute(b"INCRBY", key, b"%d" % amount)
+        cdef Bytes name
+        borrow(key, &name)
+        return self.execute(b"INCRBY", key, b"%d" % index(amount))
 
     # --- a command
 
@@ -397,6 +402,8 @@ cdef class Store:
 
     def pop(self, key, default=MISSING):
         """Deletes `key`; its value, in one step. When it is missing: `default`, or KeyError without one."""
+        cdef Bytes name
+        borrow(key, &name)
         value = self.execute(b"GETDEL", key)
         if value is None:
             if default is MISSING:
@@ -432,6 +439,11 @@ cdef class Store:
     def on_close(self, closer) -> None:
         """Lets close() call `closer`, once."""
         self._closer = closer
+
+    def leave(self) -> None:
+        """Closes the store in a forked child, without touching what the parent goes on with."""
+        self.left = self.closed = True
+        self._closer = None
 
     def __enter__(self):
         self.check_open()

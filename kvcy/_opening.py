@@ -17,6 +17,21 @@ from kvcy.engine.directory import Directory, Manifest, holds_data, refusing
 from kvcy.errors import KvcyError
 
 
+# Embedded stores whose logs this process's threads write, and their directories.
+_opened: weakref.WeakKeyDictionary[Store, Directory] = weakref.WeakKeyDictionary()
+
+
+def _leave_all() -> None:
+    """In a forked child: a change would get into no log there, under `always` it would wait for ever, and the lock
+    would be held for as long as the child lives."""
+    for store, directory in tuple(_opened.items()):
+        store.leave()
+        directory.close()
+
+
+os.register_at_fork(after_in_child=_leave_all)
+
+
 def open_data(
     path: str | os.PathLike[str],
     *,
@@ -128,4 +143,6 @@ def open_store(path: str | os.PathLike[str], *, shards: int, policy: str, databa
 
     atexit.register(close_at_exit)
     store.on_close(close)
+    if persistence.directory is not None:
+        _opened[store] = persistence.directory
     return store

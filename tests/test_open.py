@@ -24,6 +24,34 @@ print("done", flush=True)
 sys.stdin.read()
 """
 
+# The child outlives its parent.
+FORK = """
+import os, sys, kvcy
+store = kvcy.open(sys.argv[1], appendfsync="always")
+store[b"a"] = b"1"
+ready, done = os.pipe()
+ended, end = os.pipe()
+if os.fork():
+    os.close(ended)
+    os.close(done)
+    os.read(ready, 1)
+    store[b"b"] = b"2"
+    sys.exit()
+os.close(end)
+said = []
+for name, call in ("get", lambda: store[b"a"]), ("set", lambda: store.set(b"a", b"of the child")):
+    try:
+        call()
+    except kvcy.StoreClosedError as error:
+        said.append(f"{name} {error}")
+store.close()
+print(*said, sep=", ", flush=True)
+os.write(done, b"x")
+os.read(ended, 1)
+print("the parent has ended", flush=True)
+sys.stdin.read()
+"""
+
 
 def test_a_store_is_found_again(tmp_path: Path) -> None:
     with kvcy.open(tmp_path / "data") as store:
@@ -64,6 +92,18 @@ def test_a_closed_store_is_closed(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(kvcy.StoreClosedError):
         store.get(b"a")
+
+
+def test_a_fork_leaves_the_store_to_its_parent(tmp_path: Path) -> None:
+    script = [sys.executable, "-c", FORK, str(tmp_path)]
+    with subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdin is not None
+        message = "the store is that of the process of which this one is a fork"
+        assert process.stdout.readline() == f"get {message}, set {message}\n"
+        assert process.stdout.readline() == "the parent has ended\n"
+        with kvcy.open(tmp_path) as store:  # though the child is there
+            assert dict(store.items()) == {b"a": b"1", b"b": b"2"}
+        process.stdin.close()
 
 
 def test_a_file_is_no_directory(tmp_path: Path) -> None:

@@ -69,6 +69,14 @@ def test_other_types_are_refused_by_name(store: kvcy.Store, wrong: object) -> No
         store.get(wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="keys and values are bytes"):
         store.set(b"k", wrong)  # type: ignore[arg-type]
+    for call in (store.pop, store.incr, store.prefix):
+        with pytest.raises(TypeError, match=f"keys and values are bytes, not {type(wrong).__name__}"):
+            call(wrong)  # type: ignore[arg-type]
+    if wrong is not None:
+        with pytest.raises(TypeError, match="keys and values are bytes"):
+            store.range(wrong, b"z")  # type: ignore[call-overload]
+        with pytest.raises(TypeError, match="keys and values are bytes"):
+            store.range(b"a", wrong)  # type: ignore[call-overload]
 
 
 def test_large_values_come_back_whole(store: kvcy.Store) -> None:
@@ -95,6 +103,15 @@ def test_times_to_live(store: kvcy.Store) -> None:
             store.set(b"k", b"v", ttl=wrong)
     with pytest.raises(ValueError, match="too long"):
         store.set(b"k", b"v", ttl=1e300)
+    for other in ("5", b"5", True):
+        with pytest.raises(TypeError, match=f"a time to live is a number of seconds, not {type(other).__name__}"):
+            store.expire(b"k", other)  # type: ignore[arg-type]
+
+
+def test_a_part_of_one_cannot_be_added(store: kvcy.Store) -> None:
+    with pytest.raises(TypeError):
+        store.incr(b"n", 1.5)  # type: ignore[arg-type]
+    assert b"n" not in store
 
 
 def test_an_expired_key_is_gone(store: kvcy.Store) -> None:
