@@ -127,6 +127,57 @@ def test_watch_aborts_a_transaction(client: Client) -> None:
     assert client.get("k") == b"mine"
 
 
+@pytest.mark.parametrize("arguments", [("MULTI",), (b"watch", "k"), ("Select", 3), ("HELLO", 2), ("RESET",)])
+def test_what_belongs_to_a_connection_is_refused_by_the_pool(client: Client, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"belongs to a connection: use it in a session\(\)"):
+        client.execute(*arguments)
+    with client.session() as session:
+        session.execute(*arguments)
+
+
+# More than the server keeps for a client that takes no replies: it reads on when they are taken.
+LARGE = b"v" * (8 << 20)
+LARGE_COUNT = 20
+
+
+def test_replies_are_taken_while_a_long_pipeline_is_sent(client: Client) -> None:
+    pipeline = client.pipeline()
+    for _ in range(LARGE_COUNT):
+        pipeline.set("k", LARGE).get("k")
+    replies = pipeline.run()
+    assert replies[::2] == [b"OK"] * LARGE_COUNT and all(reply == LARGE for reply in replies[1::2])
+    assert client.delete("k") == 1
+
+
+def test_replies_are_taken_while_trio_sends_a_long_pipeline(server) -> None:
+    async def main() -> None:
+        async with kvcy_trio.Client(f"kvcy://127.0.0.1:{server.port}") as client:
+            pipeline = client.pipeline()
+            for _ in range(LARGE_COUNT):
+                pipeline.set("k", LARGE).get("k")
+            replies = await pipeline.run()
+            assert replies[::2] == [b"OK"] * LARGE_COUNT and all(reply == LARGE for reply in replies[1::2])
+            assert await client.delete("k") == 1
+
+    trio.run(main)
+
+
+FORK = """
+import os, sys
+from kvcy.client import Client
+client = Client(sys.argv[1])
+number = client.client_id()
+if os.fork() == 0:
+    os._exit(client.client_id() == number)
+assert os.wait()[1] == 0
+assert client.client_id() == number
+"""
+
+
+def test_a_fork_uses_connections_of_its_own(server) -> None:
+    subprocess.run([sys.executable, "-c", FORK, f"kvcy://127.0.0.1:{server.port}"], timeout=60, check=True)
+
+
 def test_a_timed_out_call_takes_its_connection_with_it(client: Client, server) -> None:
     client.set("k", "right")
     with Client(f"kvcy://127.0.0.1:{server.port}", timeout_s=0.05, connections_max=1) as hasty:

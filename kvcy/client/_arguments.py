@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Data = bytes | bytearray | memoryview | str
 Value = Data | int | float
 Argument = Value
+
+
+def command_name(arguments: Sequence[Argument]) -> str:
+    """The command's name in capitals; empty without one."""
+    name = arguments[0] if arguments else ""
+    if isinstance(name, (bytes, bytearray, memoryview)):
+        name = bytes(name).decode("latin-1")
+    return str(name).upper()
 
 
 def flatten(pairs: Mapping[Any, Argument]) -> list[Argument]:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from kvcy.client._address import parse_url
-from kvcy.client._arguments import Argument, Data
+from kvcy.client._arguments import Argument, Data, command_name
 from kvcy.client._async.commands import Commands
 from kvcy.client._async.connection import Connection
 from kvcy.client._async.pool import Pool
@@ -18,6 +18,8 @@ from kvcy.errors import ReplyError
 
 Runner = TypeVar("Runner", bound="Client | Session")
 DEFAULT_URL = "kvcy://127.0.0.1:6379"
+# What they change would meet whoever is given the connection next.
+OF_A_CONNECTION = frozenset(("MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH", "SELECT", "AUTH", "HELLO", "RESET"))
 
 
 class Client(Commands):
@@ -47,13 +49,16 @@ class Client(Commands):
         self._pool = Pool(parse_url(url), size=connections_max, name=name, connect_timeout_s=connect_timeout_s)
 
     async def execute(self, *arguments: Argument) -> Any:
-        """Runs any command; its reply.
+        """Runs any command but those that belong to a connection (WATCH, SELECT, ...: see `session`); its reply.
 
         Raises:
+            ValueError: the command belongs to a connection.
             ReplyError: the server answered with an error.
             ConnectError: the server cannot be reached, or refused the handshake.
             CallTimeoutError, ConnectionLostError: whether the server carried the command out is not known.
         """
+        if (name := command_name(arguments)) in OF_A_CONNECTION:
+            raise ValueError(f"{name} belongs to a connection: use it in a session()")
         async with self._pool.connection() as connection:
             reply = await connection.request(arguments, self._timeout_s)
         if isinstance(reply, ReplyError):

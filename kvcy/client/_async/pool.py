@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 
 from kvcy.client._address import Address
@@ -27,6 +28,7 @@ class Pool:
         self._connect_timeout_s = connect_timeout_s
         self._slots = Slots(size)
         self._idle: list[Connection] = []
+        self._process = os.getpid()
         self._closed = False
 
     @contextlib.asynccontextmanager
@@ -48,6 +50,10 @@ class Pool:
             self._slots.give()
 
     async def _checkout(self) -> Connection:
+        if self._process != os.getpid():  # this is a fork: the connections are its parent's
+            self._process = os.getpid()
+            while self._idle:
+                await self._idle.pop().close()
         while self._idle:
             connection = self._idle.pop()
             if connection.usable():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import socket
 import ssl
@@ -13,6 +14,7 @@ from kvcy.client._address import Address
 from kvcy.client.errors import CallTimeoutError, ConnectError, ConnectionLostError
 
 RECEIVE_BYTES = 65536
+AT_ONCE_BYTES = 65536  # so much the system takes from a sender though the receiver does not read
 
 
 class Stream:
@@ -21,6 +23,7 @@ class Stream:
     def __init__(self, stream: trio.abc.Stream, raw: trio.SocketStream) -> None:
         self._stream = stream
         self._raw = raw
+        self._early: collections.deque[bytes] = collections.deque()  # received while sending
 
     @classmethod
     async def connect(cls, address: Address, timeout_s: float | None) -> Stream:
@@ -52,7 +55,28 @@ class Stream:
             yield
 
     async def send(self, data: bytes) -> None:
-        """Sends all of `data`."""
+        """Sends all of `data`. What comes meanwhile is kept for receive(): a server may take no more before its replies
+        are taken."""
+        if len(data) <= AT_ONCE_BYTES:
+            await self._send_all(data)
+            return
+        failure: ConnectionLostError | None = None
+        async with trio.open_nursery() as exchange_nursery:
+            exchange_nursery.start_soon(self._receive_early, name="replies that come early")
+            try:
+                await self._send_all(data)
+            except ConnectionLostError as error:
+                failure = error
+            exchange_nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _receive_early(self) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):  # who sends will notice
+            while data := await self._stream.receive_some(RECEIVE_BYTES):
+                self._early.append(bytes(data))
+
+    async def _send_all(self, data: bytes) -> None:
         try:
             await self._stream.send_all(data)
         except trio.BrokenResourceError as error:
@@ -64,6 +88,8 @@ class Stream:
         Raises:
             ConnectionLostError: the server closed the connection, or it broke.
         """
+        if self._early:
+            return self._early.popleft()
         try:
             data = await self._stream.receive_some(RECEIVE_BYTES)
         except trio.BrokenResourceError as error:
@@ -74,7 +100,7 @@ class Stream:
 
     def quiet(self) -> bool:
         """Whether nothing has come since the last reply: not even the server's closing."""
-        return not self._raw.socket.is_readable()
+        return not self._early and not self._raw.socket.is_readable()
 
     async def close(self) -> None:
         """Closes at once, whatever was under way."""

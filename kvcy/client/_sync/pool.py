@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 from kvcy.client._address import Address
@@ -28,6 +29,7 @@ class Pool:
         self._connect_timeout_s = connect_timeout_s
         self._slots = Slots(size)
         self._idle: list[Connection] = []
+        self._process = os.getpid()
         self._closed = False
 
     @contextlib.contextmanager
@@ -49,6 +51,10 @@ class Pool:
             self._slots.give()
 
     def _checkout(self) -> Connection:
+        if self._process != os.getpid():  # this is a fork: the connections are its parent's
+            self._process = os.getpid()
+            while self._idle:
+                self._idle.pop().close()
         while self._idle:
             connection = self._idle.pop()
             if connection.usable():

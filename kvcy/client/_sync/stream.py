@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import math
 import select
 import socket
 import ssl
@@ -14,6 +16,8 @@ from kvcy.client._address import Address
 from kvcy.client.errors import CallTimeoutError, ConnectError, ConnectionLostError
 
 RECEIVE_BYTES = 65536
+AT_ONCE_BYTES = 65536  # so much the system takes from a sender though the receiver does not read
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Stream:
@@ -23,6 +27,7 @@ class Stream:
         self._socket = sock
         self._deadline: float | None = None
         self._limit_s: float | None = None
+        self._early: collections.deque[bytes] = collections.deque()  # received while sending
 
     @classmethod
     def connect(cls, address: Address, timeout_s: float | None) -> Stream:
@@ -55,19 +60,26 @@ class Stream:
         self._deadline = None if seconds is None else time.monotonic() + seconds
         yield
 
-    def _arm(self) -> None:
-        """Lets the next socket call take what is left of the time."""
+    def _left_s(self) -> float | None:
+        """What is left of the time; None: there is no limit."""
         if self._deadline is None:
-            self._socket.settimeout(None)
-            return
+            return None
         left_s = self._deadline - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
-        self._socket.settimeout(left_s)
+        return left_s
+
+    def _arm(self) -> None:
+        """Lets the next socket call take what is left of the time."""
+        self._socket.settimeout(self._left_s())
 
     def send(self, data: bytes) -> None:
-        """Sends all of `data`."""
+        """Sends all of `data`. What comes meanwhile is kept for receive(): a server may take no more before its replies
+        are taken."""
         try:
+            if len(data) > AT_ONCE_BYTES:
+                self._send_and_receive(memoryview(data))
+                return
             self._arm()
             self._socket.sendall(data)
         except TimeoutError:
@@ -75,12 +87,30 @@ class Stream:
         except OSError as error:
             raise ConnectionLostError(f"the connection broke while sending: {error}") from error
 
+    def _send_and_receive(self, rest: memoryview) -> None:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN | select.POLLOUT)
+        self._socket.settimeout(0)
+        while rest:
+            left_s = self._left_s()
+            poll.poll(None if left_s is None else math.ceil(left_s * 1000))
+            with contextlib.suppress(*_NOT_NOW):
+                rest = rest[self._socket.send(rest) :]
+                continue
+            with contextlib.suppress(*_NOT_NOW):
+                data = self._socket.recv(RECEIVE_BYTES)
+                if not data:
+                    raise ConnectionLostError("the server closed the connection")
+                self._early.append(data)
+
     def receive(self) -> bytes:
         """The next bytes.
 
         Raises:
             ConnectionLostError: the server closed the connection, or it broke.
         """
+        if self._early:
+            return self._early.popleft()
         try:
             self._arm()
             data = self._socket.recv(RECEIVE_BYTES)
@@ -96,7 +126,7 @@ class Stream:
         """Whether nothing has come since the last reply: not even the server's closing."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return not self._early and not poll.poll(0)
 
     def close(self) -> None:
         """Closes at once, whatever was under way."""
