@@ -57,6 +57,24 @@ def dumped(data: Path, form: str, out: Path) -> bytes:
     return out.read_bytes()
 
 
+def test_a_pipe_and_a_link_stay_what_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    with opened(data, 1 << 20) as (store, _):
+        store[b"k"] = b"v"
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "link").symlink_to("file")
+    end = os.open(tmp_path / "pipe", os.O_RDWR)  # holds what is written before it is read
+    try:
+        assert run(capsys, "dump", data, "-o", tmp_path / "pipe")[0] == 0
+        assert os.read(end, 20).startswith(b"# kvcy lines 1\n")
+    finally:
+        os.close(end)
+    assert run(capsys, "dump", data, "-o", tmp_path / "link")[0] == 0
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "file").read_text().startswith("# kvcy lines 1\n")
+
+
 def same(one: Path, other: Path, tmp_path: Path) -> bool:
     """Whether two directories hold the same keys."""
     found, wanted = (sorted(dumped(path, "lines", tmp_path / "lines").split(b"\n")) for path in (one, other))

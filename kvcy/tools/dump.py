@@ -1,6 +1,7 @@
 """kvcy dump: loads a data directory as a server would, and writes its keys to a file or to standard output.
 
-A file takes its name when it is complete and synced, so a dump that was stopped leaves the one before as it was.
+A file takes its name when it is complete and synced, so a dump that was stopped leaves the one before as it was. What
+is no file, as a pipe or /dev/null, is written to directly.
 """
 
 from __future__ import annotations
@@ -61,11 +62,16 @@ def write(store: Store, form: str, file: BinaryIO, reach: Callable[[int], None])
 
 @contextlib.contextmanager
 def writing(output: str | None) -> Iterator[BinaryIO]:
-    """The file to write to. Under its name it is there when the block has ended without an exception."""
+    """What to write to. A file is there under its name when the block has ended without an exception."""
     if output is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    if os.path.exists(output) and not os.path.isfile(output):
+        with open(output, "wb") as file:
+            yield file
+        return
+    output = os.path.realpath(output)  # a link stays one
     part = output + PART_SUFFIX
     try:
         with open(part, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
@@ -73,7 +79,7 @@ def writing(output: str | None) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, output)
-        sync_directory(os.path.dirname(os.path.abspath(output)))
+        sync_directory(os.path.dirname(output))
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(part)
