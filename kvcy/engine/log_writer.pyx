@@ -58,16 +58,15 @@ cdef void set_full(Log* log, int error) noexcept nogil:
 
 
 cdef void judge_room(Log* log) noexcept nogil:
-    """Whether the disk is full, as far as anybody has to know, or worse."""
+    """Whether the disk is full, as far as anybody has to know, or worse. While a segment that is needed is tried again,
+    what was said stands."""
     cdef uint64_t room = (log.segment + 1) * log.segment_bytes - log.written
-    if load_ordered_u32(&log.next_state) == NEXT_FAILED:
-        if not is_full_disk(-<int> log.next_error):
-            log_break(log, <int> log.next_error)
-        elif room < 2 * log.first.bytes:
-            set_full(log, <int> log.next_error)
-        else:
-            set_full(log, 0)
-    else:
+    cdef uint32_t next_state = load_ordered_u32(&log.next_state)
+    if next_state == NEXT_FAILED and not is_full_disk(-<int> log.next_error):
+        log_break(log, <int> log.next_error)
+    elif room < 2 * log.first.bytes and next_state == NEXT_FAILED:
+        set_full(log, <int> log.next_error)
+    elif room >= 2 * log.first.bytes or next_state != NEXT_MAKING:
         set_full(log, 0)
 
 

@@ -6,11 +6,11 @@ The clock of a log that is stepped by hand stands still until a test moves it.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from kvcy.engine.futex cimport store_ordered_u32
 from kvcy.engine.log cimport (
-    Log, LogPiece, LogPolicy, LogState, LogSubscriber, log_append, log_appended, log_durable, log_error,
-    log_kick, log_ring, log_set_policy, log_state, log_statistics, log_subscribe, log_unsubscribe,
-    log_unsynced_since_ns,
-    log_wait, log_want, log_written,
+    NEXT_FAILED, NEXT_MAKING, Log, LogPiece, LogPolicy, LogState, LogSubscriber, log_append, log_appended, log_durable,
+    log_error, log_kick, log_ring, log_set_policy, log_state, log_statistics, log_subscribe, log_unsubscribe,
+    log_unsynced_since_ns, log_wait, log_want, log_written,
 )
 from kvcy.engine.log_reader cimport (
     LOG_DAMAGED, LOG_END, LOG_FAILED, LOG_RECORD, LOG_TORN, LogFound, LogReader, reader_close, reader_next,
@@ -85,6 +85,10 @@ cdef class Writer:
             end = log_append(self.log, views, count, time_ms)
             log_kick(self.log)
         return end
+
+    def try_again(self, bint under_way) -> None:
+        """As if another thread had begun to make the next segment, or had failed to."""
+        store_ordered_u32(&self.log.next_state, NEXT_MAKING if under_way else NEXT_FAILED)
 
     def append_numbered(self, uint32_t thread, uint32_t count, uint32_t size_max) -> int:
         """Append `count` records, each of its number and the thread's and a filling; the last one's end."""
