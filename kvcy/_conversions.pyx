@@ -48,6 +48,12 @@ cdef object borrow_other(object source, Bytes* out):
     return borrowed
 
 
+cdef object data_bytes(object source):
+    cdef Bytes content
+    _held = borrow(source, &content)
+    return PyBytes_FromStringAndSize(content.data, <Py_ssize_t> content.size)
+
+
 cdef object bytes_from_block(Block* block):
     """A bytes object with the block's content; gives up the reference."""
     cdef Py_ssize_t size = <Py_ssize_t> block.size

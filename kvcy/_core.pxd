@@ -11,7 +11,7 @@ cdef class Store:
     cdef Service* service            # owned; what a server's clients share, when one works on this store
     cdef readonly int database       # the one that the mapping shows
     cdef readonly bint closed
-    cdef bint left                   # closed because this process is a fork of the store's
+    cdef public bint left            # this process is a fork of the store's
     cdef object _closer              # called by close(): ends what a data directory needs; None without one
     cdef list _workers               # idle Workers, for execute(); used under the GIL
     cdef object __weakref__

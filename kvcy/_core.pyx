@@ -18,7 +18,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from kvcy._conversions cimport (
-    argument_bytes, borrow, bytes_from_block, clock_ms, collect_key, deadline_ms, raise_for)
+    argument_bytes, borrow, bytes_from_block, clock_ms, collect_key, data_bytes, deadline_ms, raise_for)
 from kvcy._log_waiting cimport check_log, wait_log
 from kvcy._worker cimport Worker, check_command, decode_reply, worker_new
 from kvcy.commands.service cimport service_free, service_new
@@ -42,7 +42,6 @@ from kvcy.errors import StoreClosedError, WrongTypeError
 cdef enum:
     COPY_BYTES_MAX = 65536           # more than this is copied without the GIL
     WALK_SLOTS = 512                 # looked at under one hold of a shard's lock
-
 
 cdef object MISSING = object()
 
@@ -88,10 +87,9 @@ cdef class Store:
                 keyspace_free(self.keyspace)
 
     cdef int check_open(self) except -1:
-        if self.left:
-            raise StoreClosedError("the store is that of the process of which this one is a fork")
-        if self.closed:
-            raise StoreClosedError("the store is closed")
+        if self.closed or self.left:
+            why = "that of the process of which this one is a fork" if self.left else "closed"
+            raise StoreClosedError(f"the store is {why}")
         return 0
 
     cdef Access access(self, bint exclusive) noexcept nogil:
@@ -270,9 +268,7 @@ cdef class Store:
         Raises:
             ReplyError: the value is not a 64-bit integer, or the sum would not be one.
         """
-        cdef Bytes name
-        borrow(key, &name)
-        return self.execute(b"INCRBY", key, b"%d" % index(amount))
+        return self.execute(b"INCRBY", data_bytes(key), b"%d" % index(amount))
 
     # --- a command
 
@@ -402,9 +398,7 @@ cdef class Store:
 
     def pop(self, key, default=MISSING):
         """Deletes `key`; its value, in one step. When it is missing: `default`, or KeyError without one."""
-        cdef Bytes name
-        borrow(key, &name)
-        value = self.execute(b"GETDEL", key)
+        value = self.execute(b"GETDEL", data_bytes(key))
         if value is None:
             if default is MISSING:
                 raise KeyError(key)
@@ -437,13 +431,8 @@ cdef class Store:
             closer()
 
     def on_close(self, closer) -> None:
-        """Lets close() call `closer`, once."""
+        """Lets close() call `closer`, once; None: nothing."""
         self._closer = closer
-
-    def leave(self) -> None:
-        """Closes the store in a forked child, without touching what the parent goes on with."""
-        self.left = self.closed = True
-        self._closer = None
 
     def __enter__(self):
         self.check_open()

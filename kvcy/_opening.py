@@ -16,7 +16,6 @@ from kvcy._switching import settle
 from kvcy.engine.directory import Directory, Manifest, holds_data, refusing
 from kvcy.errors import KvcyError
 
-
 # Embedded stores whose logs this process's threads write, and their directories.
 _opened: weakref.WeakKeyDictionary[Store, Directory] = weakref.WeakKeyDictionary()
 
@@ -25,7 +24,8 @@ def _leave_all() -> None:
     """In a forked child: a change would get into no log there, under `always` it would wait for ever, and the lock
     would be held for as long as the child lives."""
     for store, directory in tuple(_opened.items()):
-        store.leave()
+        store.left = True
+        store.on_close(None)
         directory.close()
 
 
@@ -135,7 +135,7 @@ def open_store(path: str | os.PathLike[str], *, shards: int, policy: str, databa
     here = weakref.ref(store)
 
     def close_at_exit() -> None:
-        if (one := here()) is not None and not one.closed:
+        if (one := here()) is not None and not one.closed and not one.left:
             try:
                 one.close()
             except KvcyError as error:

@@ -17,8 +17,8 @@ from kvcy.commands.errorcodes cimport error_count
 from kvcy.commands.queueing cimport transaction_discard, transaction_flag, transaction_queue
 from kvcy.commands.registry cimport row_resolve
 from kvcy.commands.types cimport (
-    DENYOOM, LOADING, NO_AUTH, NO_MULTI, PYTHON, SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_MULTI, SESSION_PARKED, UNQUEUED,
-    WRITE, Call, Row, Service, Session,
+    DENYOOM, LOADING, NO_AUTH, NO_MULTI, PYTHON, SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_MULTI, SESSION_PARKED,
+    UNQUEUED, WRITE, Call, Row, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.eviction cimport EVICTION_NOTHING, eviction_run
