@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kvcy.engine.directory import LOCK_NAME, MANIFEST_NAME, Directory, Manifest, holds_data
+from kvcy.engine.directory import MANIFEST_NAME, Directory, Manifest, holds_data
 from kvcy.errors import DirectoryError, DirectoryInUseError
 
 
@@ -27,8 +27,7 @@ def open_directory(path: str, *, make: bool = False) -> Directory:
         return Directory(path) if make else Unchanged(path, make=False)
     except DirectoryInUseError as error:
         raise DirectoryInUseError(
-            f"{error}: end that first (a server: redis-cli shutdown), or work on a copy of the directory "
-            f"(without {LOCK_NAME})"
+            f"{error}: end that first (a server: redis-cli shutdown); a copy made while it runs may look damaged"
         ) from None
 
 
