@@ -216,6 +216,8 @@ def not_reachable(
     oldest, newest = bases[-1], bases[0]
     log = read_log(directory, manifest, 0 if newest is None else newest.position, reach=search.reach)
     last_ms = log.last_ms or (newest.created_ms if newest else 0)
+    if not last_ms:
+        return NotReachable(f"{fault}: nothing has been changed there yet")
     if oldest is None:
         first, first_ms = 0, read_log(directory, manifest, 0, reach=search.reach).first_ms
     else:

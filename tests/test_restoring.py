@@ -157,6 +157,9 @@ def test_to_a_time(tmp_path: Path) -> None:
 
 def test_a_point_that_cannot_be_reached(tmp_path: Path) -> None:
     assert "holds no data" in refused(tmp_path, "0")
+    with logged(tmp_path):
+        pass
+    assert refused(tmp_path, "5").endswith("cannot be restored to 5: nothing has been changed there yet")
     with logged(tmp_path) as server, server.connect() as client:
         client.run("SET", "a", "1")
         end = position(client)
