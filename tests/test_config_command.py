@@ -33,7 +33,9 @@ def test_set() -> None:
     [
         (("foo", "bar"), "ERR Unknown option or number of arguments for CONFIG SET - 'foo'"),
         (("appendfilename", "no"), "ERR Unknown option or number of arguments for CONFIG SET - 'appendfilename'"),
-        (("hz", "1", "timeout"), "ERR wrong number of arguments for 'config|set' command"),
+        (("hz", "1", "timeout"), "ERR syntax error"),
+        (("maxmemory", "-1"), "ERR CONFIG SET failed (possibly related to argument 'maxmemory') - "
+         "argument must be a memory value"),
         (("hz", "5", "timeout", "abc"), "ERR CONFIG SET failed (possibly related to argument 'timeout') - "
          "argument couldn't be parsed into an integer"),
         (("maxmemory", "1", "maxmemory", "2"), "ERR CONFIG SET failed (possibly related to argument 'maxmemory') - "

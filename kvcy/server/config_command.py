@@ -58,7 +58,7 @@ def glob_to_regex(pattern: str) -> str:
 
 async def config_set(context: Context, args: Sequence[bytes]) -> Reply:
     if len(args) % 2:
-        return Error("ERR wrong number of arguments for 'config|set' command")
+        return Error("ERR syntax error")
     pairs = [(text_of(name), text_of(value)) for name, value in zip(args[::2], args[1::2], strict=True)]
     allowed = context.server.config.options.enable_protected_configs
     try:

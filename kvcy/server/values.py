@@ -28,7 +28,7 @@ _MEMORY_UNITS_BYTES = {
     "g": 1000**3,
     "gb": 1024**3,
 }
-_MEMORY_PATTERN = re.compile(r"(-?[0-9]+)([a-z]*)\Z", re.ASCII)
+_MEMORY_PATTERN = re.compile(r"([0-9]+)([a-z]*)\Z", re.ASCII)
 _INTEGER_PATTERN = re.compile(r"-?[0-9]+\Z", re.ASCII)
 
 
