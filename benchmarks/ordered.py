@@ -62,7 +62,7 @@ def measured_fill(server: Server, client: Client, numbers: list[int]) -> tuple[f
 
 def measure(keys: int, rounds: int) -> None:
     numbers = Random(1).sample(range(SPREAD), keys)
-    options = ("--appendonly", "no", "--save", "")
+    options = ("--appendonly", "no", "--save", "", "--slowlog-log-slower-than", "999")
     with (
         kvcy_server.running(*options) as plain, plain.connect() as without,
         kvcy_server.running(*options) as indexed, indexed.connect() as having,

@@ -10,7 +10,7 @@ ahead the entry is fetched into the cache, fewer ahead the way to its leaf is lo
 makes ways that were found before it useless; they are looked for again.
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memmove
+from libc.string cimport memcmp, memcpy, memmove
 
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.block cimport Bytes
@@ -20,9 +20,10 @@ from kvcy.engine.ordered_buffer cimport (
     BUFFER_CHUNK_ITEMS, BUFFER_CHUNKS_MAX, BUFFER_NONE, BufferItem, OrderedBuffer, buffer_divide, buffer_grow,
     buffer_has_room, buffer_put_back, buffer_spread, buffer_take, long_word_of)
 from kvcy.engine.ordered_index cimport ordered_node
-from kvcy.engine.ordered_sort cimport items_merge, items_sort
+from kvcy.engine.ordered_sort cimport items_sort, numbers_merge
 from kvcy.engine.ordered_tree cimport (
-    Path, find_leaf, find_rank, first_changed, node_prefetch, nodes_ready, path_down, tree_insert)
+    Path, find_leaf, find_rank, first_changed, node_beside, node_prefetch, nodes_ready, path_down, tree_insert,
+    tree_link)
 from kvcy.engine.platform cimport prefetch
 
 cdef enum:
@@ -179,8 +180,8 @@ cdef bint step_right(const OrderedIndex* index, Path* path, const BufferItem* it
 
 cdef uint32_t leaf_share(const OrderedIndex* index, const Node* leaf, const BufferItem* items, uint32_t count,
                          uint32_t* word_at) noexcept nogil:
-    """How many of the items can be put into the leaf by their numbers alone, maybe none; leaf words are their bytes
-    from *word_at on. REQUIRES: the first item belongs there."""
+    """How many of the items can be put by their numbers alone into the leaf, or into it and a new one, maybe none; leaf
+    words are their bytes from *word_at on. REQUIRES: the first item belongs there."""
     cdef const OrderedBuffer* buffer = &index.buffer
     cdef uint64_t limit = words_limit(index, leaf)
     cdef uint64_t prefix, mask
@@ -192,80 +193,124 @@ cdef uint32_t leaf_share(const OrderedIndex* index, const Node* leaf, const Buff
         return 0                         # a key that ends before it has the same numbers
     prefix = long_word_of(leaf.prefix + buffer.skip, word_at[0])
     mask = <uint64_t> -1 << 8 * (8 - word_at[0]) if word_at[0] else 0
-    count = min(count, <uint32_t> NODE_LEAF_MAX - leaf.count)
-    while share < count and items[share].word & mask == prefix and items[share].word < limit:
+    if items[0].word & mask != prefix:
+        return 0
+    if prefix | ~mask < limit:
+        limit = (prefix | ~mask) + 1
+    count = min(count, 2 * <uint32_t> NODE_LEAF_MAX - leaf.count)
+    while share < count and items[share].word < limit:
         share += 1
     return share
 
 
-cdef void order_equals(const OrderedIndex* index, const BufferItem* items, BufferItem* merged,
-                       uint32_t count) noexcept nogil:
-    """Puts new ones where they belong among the leaf's own that have the same word, behind which they are."""
-    cdef BufferItem moving
+cdef struct Merged:                      # a leaf's keys and items, to be put into it, or into it and a new one
+    uint64_t[240] numbers                # 2 * NODE_LEAF_MAX; rising: word 4 | where its handle is 4
+    uint32_t[360] handles                # 3 * NODE_LEAF_MAX: first the leaf's own, from NODE_LEAF_MAX on the items'
+    uint32_t count
+
+
+cdef inline uint32_t merged_handle(const Merged* merged, uint32_t at) noexcept nogil:
+    return merged.handles[<uint32_t> merged.numbers[at]]
+
+
+cdef inline bint is_item(uint64_t number) noexcept nogil:
+    """Whether it was not in the leaf before."""
+    return <uint32_t> number >= <uint32_t> NODE_LEAF_MAX
+
+
+cdef void order_equals(const OrderedIndex* index, const BufferItem* items, Merged* merged) noexcept nogil:
+    """Puts items where they belong among the leaf's own keys that have the same word, behind which they are."""
+    cdef uint64_t* numbers = merged.numbers
+    cdef const BufferItem* item
+    cdef uint64_t moving
     cdef uint32_t at, hole
-    for at in range(1, count):
-        if not ((merged[at].word == merged[at - 1].word) & (merged[at].more != 0)):
+    for at in range(1, merged.count):
+        if not (((numbers[at] ^ numbers[at - 1]) >> 32 == 0) & is_item(numbers[at])):
             continue
-        moving = merged[at]
+        moving = numbers[at]
+        item = &items[<uint32_t> moving - <uint32_t> NODE_LEAF_MAX]
         hole = at
-        while hole and merged[hole - 1].word == moving.word and merged[hole - 1].more == 0 and \
-                item_before_entry(index, &items[moving.more - 1], merged[hole - 1].handle):
-            merged[hole] = merged[hole - 1]
+        while hole and (numbers[hole - 1] ^ moving) >> 32 == 0 and not is_item(numbers[hole - 1]) and \
+                item_before_entry(index, item, merged_handle(merged, hole - 1)):
+            numbers[hole] = numbers[hole - 1]
             hole -= 1
-        merged[hole] = moving
+        numbers[hole] = moving
 
 
-cdef void leaf_take(const OrderedIndex* index, Node* leaf, const BufferItem* items, uint32_t count,
-                    uint32_t word_at) noexcept nogil:
-    """Merges the items into the leaf."""
-    cdef BufferItem[120] old                       # NODE_LEAF_MAX; `more` is 0 for these, else which item it is, from 1
-    cdef BufferItem[120] new
-    cdef BufferItem[120] merged
-    cdef uint32_t* handles = node_handles(leaf)
-    cdef uint32_t total = leaf.count + count
-    cdef uint32_t at
+cdef void leaf_merge(const OrderedIndex* index, const Node* leaf, const BufferItem* items, uint32_t count,
+                     uint32_t word_at, Merged* merged) noexcept nogil:
+    cdef uint64_t[120] old                         # NODE_LEAF_MAX
+    cdef uint64_t[240] new
+    cdef uint64_t* numbers = merged.numbers
     cdef uint32_t equal = 0
+    cdef uint32_t at
     for at in range(leaf.count):
-        old[at].word = leaf.words[at]
-        old[at].more = 0
-        old[at].handle = handles[at]
+        old[at] = <uint64_t> leaf.words[at] << 32 | at
+    memcpy(merged.handles, node_handles(leaf), leaf.count * sizeof(uint32_t))
     for at in range(count):
-        new[at].word = item_word(&items[at], word_at)
-        new[at].more = at + 1
-        new[at].handle = items[at].handle
-    items_merge(old, leaf.count, new, count, merged)
-    for at in range(1, total):
-        if (merged[at].word == merged[at - 1].word) & (merged[at].more != 0):
-            entry_prefetch(index, merged[at - 1].handle)
+        new[at] = <uint64_t> item_word(&items[at], word_at) << 32 | (<uint32_t> NODE_LEAF_MAX + at)
+        merged.handles[<uint32_t> NODE_LEAF_MAX + at] = items[at].handle
+    merged.count = leaf.count + count
+    numbers_merge(old, leaf.count, new, count, numbers)
+    for at in range(1, merged.count):
+        if ((numbers[at] ^ numbers[at - 1]) >> 32 == 0) & is_item(numbers[at]):
+            entry_prefetch(index, merged_handle(merged, at - 1))
             equal += 1
     if equal:
-        order_equals(index, items, merged, total)
-    for at in range(total):
-        leaf.words[at] = <uint32_t> merged[at].word
-        handles[at] = merged[at].handle
-    leaf.count = <uint16_t> total
+        order_equals(index, items, merged)
 
 
-cdef void split_prefetch(const OrderedIndex* index, const Node* leaf, uint32_t handle) noexcept nogil:
-    """Fetches the entries that will be read when the leaf is split for this entry, as far as that is known."""
-    cdef const uint32_t* handles = node_handles(leaf)
-    entry_prefetch(index, handle)
-    entry_prefetch(index, handles[0])
-    entry_prefetch(index, handles[leaf.count >> 1])
-    entry_prefetch(index, handles[leaf.count - 1])
+cdef void leaf_fill(Node* leaf, const Merged* merged, uint32_t first, uint32_t count) noexcept nogil:
+    """Gives the leaf these keys, and no others."""
+    cdef uint32_t* handles = node_handles(leaf)
+    cdef uint32_t at
+    for at in range(count):
+        leaf.words[at] = <uint32_t> (merged.numbers[first + at] >> 32)
+        handles[at] = merged_handle(merged, first + at)
+    leaf.count = <uint16_t> count
+
+
+cdef uint32_t left_share(const Node* leaf, const Merged* merged) noexcept nogil:
+    """How many of the keys, too many for the leaf, stay in it: half of them, but where keys seem to come in order, at
+    the ends of the key space, one of the two leaves is full. REQUIRES: the leaf is not empty."""
+    if leaf.next == 0 and not is_item(merged.numbers[leaf.count - 1]):
+        return NODE_LEAF_MAX
+    if leaf.previous == 0 and not is_item(merged.numbers[merged.count - leaf.count]):
+        return merged.count - <uint32_t> NODE_LEAF_MAX
+    return merged.count >> 1
+
+
+cdef void leaf_take(OrderedIndex* index, const Path* path, const BufferItem* items, uint32_t count,
+                    uint32_t word_at) noexcept nogil:
+    """Merges the items into the leaf at the end of the path; if they are too many for it, also into a new right
+    neighbour. Then the path is not valid any more. REQUIRES: nodes_ready."""
+    cdef Node* leaf = ordered_node(index, path.nodes[0])
+    cdef Merged merged
+    cdef uint32_t share, right
+    leaf_merge(index, leaf, items, count, word_at, &merged)
+    if is_item(merged.numbers[0]):
+        first_changed(index, path, 1, merged_handle(&merged, 0))
+    if merged.count <= <uint32_t> NODE_LEAF_MAX:
+        leaf_fill(leaf, &merged, 0, merged.count)
+        return
+    share = left_share(leaf, &merged)
+    right = node_beside(index, path.nodes[0])
+    leaf_fill(leaf, &merged, 0, share)
+    leaf_fill(ordered_node(index, right), &merged, share, merged.count - share)
+    tree_link(index, path, right)
 
 
 cdef uint32_t insert_sorted(OrderedIndex* index, const BufferItem* items, uint32_t count) noexcept nogil:
     """As insert_each, for sorted items."""
     cdef uint32_t at = 0
-    cdef uint32_t share = 0              # of the leaf before
-    cdef uint32_t word_at
+    cdef bint on_the_way = False         # the path leads to the leaf before
+    cdef uint32_t share, word_at
     cdef const Node* parent
     cdef Node* leaf
     cdef Bytes key
     cdef Path path
     while at < count and nodes_ready(index):
-        if not share or not step_right(index, &path, &items[at]):
+        if not on_the_way or not step_right(index, &path, &items[at]):
             find_item_leaf(index, &items[at], &path)
         leaf = ordered_node(index, path.nodes[0])
         if index.height > 1:
@@ -273,18 +318,15 @@ cdef uint32_t insert_sorted(OrderedIndex* index, const BufferItem* items, uint32
             if path.places[1] + 2 < parent.count:
                 node_prefetch(ordered_node(index, node_children(parent)[path.places[1] + 2]), True)
         share = leaf_share(index, leaf, items + at, count - at, &word_at)
-        if share == 0:
+        if share:
+            on_the_way = leaf.count + share <= <uint32_t> NODE_LEAF_MAX
+            leaf_take(index, &path, items + at, share, word_at)
+            at += share
+        else:
             key = key_of(index.entries, items[at].handle)
             find_rank(index, &key, &path)
-            tree_insert(index, &path, key, items[at].handle)
+            on_the_way = not tree_insert(index, &path, key, items[at].handle)
             at += 1
-            continue
-        if at + share < count and leaf.count + share == NODE_LEAF_MAX:
-            split_prefetch(index, leaf, items[at + share].handle)
-        leaf_take(index, leaf, items + at, share, word_at)
-        if node_handles(leaf)[0] == items[at].handle:
-            first_changed(index, &path, 1, items[at].handle)
-        at += share
     return at
 
 
@@ -300,17 +342,11 @@ cdef bint insert_new(OrderedIndex* index) noexcept nogil:
 cdef bint empty_bucket(OrderedIndex* index, uint32_t bucket) noexcept nogil:
     """All of the bucket's items go into the tree; false: not all, since memory has ended."""
     cdef BufferItem[512] taken                     # BUFFER_BUCKET_ITEMS_MAX
-    cdef BufferItem[512] scratch
+    cdef BufferItem[512] items
     cdef OrderedBuffer* buffer = &index.buffer
     cdef uint32_t count = buffer_take(buffer, bucket, taken)
-    cdef const BufferItem* items = items_sort(index.entries, taken, scratch, count)
-    cdef bint alike = items == NULL
-    cdef uint32_t done
-    if alike:
-        items = taken
-        done = insert_each(index, items, count)
-    else:
-        done = insert_sorted(index, items, count)
+    cdef bint alike = not items_sort(index.entries, taken, items, count)
+    cdef uint32_t done = insert_each(index, items, count) if alike else insert_sorted(index, items, count)
     if done < count:
         buffer_put_back(buffer, bucket, items + done, count - done)
         return False

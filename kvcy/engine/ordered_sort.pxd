@@ -1,19 +1,18 @@
 # cython: language_level=3
 """Sorting the items of an ordered index's buffer (ordered_buffer.pxd)."""
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from kvcy.engine.arena cimport Arena
 from kvcy.engine.node cimport key_before
 from kvcy.engine.ordered_buffer cimport BufferItem
 from kvcy.engine.platform cimport unlikely
 
-# Sorts the items by their keys. NULL: too many of them have equal numbers for that; `items` has them, in the order of
-# their numbers. Else it answers which of the two arrays has them. `scratch` has room for as many.
-cdef BufferItem* items_sort(const Arena* entries, BufferItem* items, BufferItem* scratch,
-                            uint32_t count) noexcept nogil
-# Merges two runs by their words; of equal ones the left ones come first.
-cdef void items_merge(const BufferItem* left, uint32_t left_count, const BufferItem* right, uint32_t right_count,
-                      BufferItem* target) noexcept nogil
+# Sorts the items by their keys, into `target`; `items` are of no use then. False: too many of them have equal numbers
+# for that; they are in the order of their numbers. REQUIRES: 0 < count <= BUFFER_BUCKET_ITEMS_MAX.
+cdef bint items_sort(const Arena* entries, BufferItem* items, BufferItem* target, uint32_t count) noexcept nogil
+# Merges two rising runs.
+cdef void numbers_merge(const uint64_t* left, uint32_t left_count, const uint64_t* right, uint32_t right_count,
+                        uint64_t* target) noexcept nogil
 
 
 cdef inline bint numbers_equal(const BufferItem* first, const BufferItem* second) noexcept nogil:

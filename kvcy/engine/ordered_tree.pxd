@@ -17,6 +17,10 @@ cdef bint nodes_ready(OrderedIndex* index) noexcept nogil
 cdef uint32_t node_new(OrderedIndex* index) noexcept nogil
 # Inserts where the path leads; true: nodes were split, so other paths are not valid any more. REQUIRES: nodes_ready.
 cdef bint tree_insert(OrderedIndex* index, const Path* path, Bytes key, uint32_t handle) noexcept nogil
+# An empty new right neighbour of the leaf, with the same prefix, which no parent knows. REQUIRES: nodes_ready.
+cdef uint32_t node_beside(OrderedIndex* index, uint32_t id) noexcept nogil
+# Lets the tree know it, now that it and the leaf at the end of the path have their keys: the end of a split.
+cdef void tree_link(OrderedIndex* index, const Path* path, uint32_t right) noexcept nogil
 # Takes out the key to which the path leads.
 cdef void tree_remove(OrderedIndex* index, const Path* path) noexcept nogil
 # The smallest key below the path's node of the level below `level` is now that of `handle`.

@@ -64,29 +64,38 @@ cdef bint nodes_ready(OrderedIndex* index) noexcept nogil:
 
 # --- splitting and merging
 
-cdef uint32_t node_split(OrderedIndex* index, uint32_t id, uint32_t at) noexcept nogil:
-    """Moves a part of a full node, into which something is to come at `at`, into a new right neighbour."""
+cdef uint32_t node_beside(OrderedIndex* index, uint32_t id) noexcept nogil:
     cdef uint32_t right_id = node_new(index)
     cdef Node* node = ordered_node(index, id)
     cdef Node* right = ordered_node(index, right_id)
+    right.level = node.level
+    right.skip = node.skip
+    memcpy(right.prefix, node.prefix, node.skip)
+    right.previous = id
+    right.next = node.next
+    if node.next:
+        ordered_node(index, node.next).previous = right_id
+    node.next = right_id
+    return right_id
+
+
+cdef uint32_t node_split(OrderedIndex* index, uint32_t id, uint32_t at) noexcept nogil:
+    """Moves a part of a full node, into which something is to come at `at`, into a new right neighbour."""
+    cdef Node* node = ordered_node(index, id)
     cdef uint32_t keep = node.count >> 1
+    cdef uint32_t right_id
+    cdef Node* right
     if at == node.count and node.next == 0:
         keep = node.count
     elif at == 0 and node.previous == 0:
         keep = 1
     elif at >= <uint32_t> node.count * 15 >> 4:
         keep = <uint32_t> node.count * 15 >> 4
-    right.level = node.level
-    right.skip = node.skip
-    memcpy(right.prefix, node.prefix, node.skip)
+    right_id = node_beside(index, id)
+    right = ordered_node(index, right_id)
     right.count = <uint16_t> (node.count - keep)
     node_copy(right, 0, node, keep, right.count)
     node.count = <uint16_t> keep
-    right.previous = id
-    right.next = node.next
-    if node.next:
-        ordered_node(index, node.next).previous = right_id
-    node.next = right_id
     node_lengthen(index.entries, node)
     node_lengthen(index.entries, right)
     return right_id
@@ -127,20 +136,18 @@ cdef void first_changed(OrderedIndex* index, const Path* path, uint32_t level, u
         level += 1
 
 
-cdef bint tree_insert(OrderedIndex* index, const Path* path, Bytes key, uint32_t handle) noexcept nogil:
-    cdef uint32_t level = 0
-    cdef uint32_t child = 0
+cdef void put_at(OrderedIndex* index, const Path* path, uint32_t level, uint32_t handle, uint32_t child,
+                 Bytes key) noexcept nogil:
+    """Inserts into the path's node of this level, above the leaves a child behind the one that was taken."""
     cdef uint32_t at, right_id
     cdef Node* node
     cdef Node* right
-    if path.places[0] == 0:
-        first_changed(index, path, 1, handle)
     while True:                                    # ends: at the root at the latest
         node = ordered_node(index, path.nodes[level])
         at = path.places[level] + (1 if level else 0)
         if node.count < node_max(node):
             node_put(node, at, handle, child, &key)
-            return level > 0
+            return
         right_id = node_split(index, path.nodes[level], at)
         right = ordered_node(index, right_id)
         if at > node.count or right.count == 0:
@@ -153,7 +160,28 @@ cdef bint tree_insert(OrderedIndex* index, const Path* path, Bytes key, uint32_t
         level += 1
         if level == index.height:
             root_grow(index, handle, child, &key)
-            return True
+            return
+
+
+cdef bint tree_insert(OrderedIndex* index, const Path* path, Bytes key, uint32_t handle) noexcept nogil:
+    cdef const Node* leaf = ordered_node(index, path.nodes[0])
+    cdef bint splits = leaf.count == node_max(leaf)
+    if path.places[0] == 0:
+        first_changed(index, path, 1, handle)
+    put_at(index, path, 0, handle, 0, key)
+    return splits
+
+
+cdef void tree_link(OrderedIndex* index, const Path* path, uint32_t right_id) noexcept nogil:
+    cdef Node* right = ordered_node(index, right_id)
+    cdef uint32_t handle = node_handles(right)[0]
+    cdef Bytes key = key_of(index.entries, handle)
+    node_lengthen(index.entries, ordered_node(index, path.nodes[0]))
+    node_lengthen(index.entries, right)
+    if index.height == 1:
+        root_grow(index, handle, right_id, &key)
+    else:
+        put_at(index, path, 1, handle, right_id, key)
 
 
 cdef uint32_t merge(OrderedIndex* index, const Path* path, uint32_t level) noexcept nogil:
