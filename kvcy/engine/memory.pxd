@@ -29,6 +29,8 @@ cdef void memory_set_patient(bint patient) noexcept nogil
 cdef void memory_drop(void* memory, size_t size) noexcept nogil
 
 cdef void* memory_array_new(size_t size) noexcept nogil                   # zero-filled
+# Gives it another size; what it grows by is zeroed. NULL, and nothing has changed: no memory.
+cdef void* memory_array_resize(void* array, size_t size, size_t new_size) noexcept nogil
 cdef void memory_array_free(void* array, size_t size) noexcept nogil
 # Has the system make it resident at once, for who is going to write to all of it: a hint, contents stay.
 cdef void memory_array_populate(void* array, size_t size) noexcept nogil

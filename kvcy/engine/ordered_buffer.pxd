@@ -21,9 +21,11 @@ lows[i + 1]; only the first chunk of a bucket may be less than full, and it is n
 REQUIRES for all calls: the shard's lock; exclusively for what changes the buffer.
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp
 
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.node cimport word_of
+from kvcy.engine.node cimport long_word_of, word_of
+from kvcy.engine.platform cimport invariant, prefetch, unlikely
 
 cdef enum:
     BUFFER_NEW_MAX = 512
@@ -47,7 +49,7 @@ cdef struct OrderedBuffer:         # zeroed: one without room
     uint32_t buckets
     uint32_t count                 # items in buckets
     uint32_t skip
-    char[52] prefix                # NODE_PREFIX_MAX
+    char[51] prefix                # NODE_PREFIX_MAX
     uint64_t[64] lows              # BUFFER_BUCKETS_MAX
     uint32_t[64] firsts            # each bucket's first chunk, or 0
     uint32_t[64] counts            # its items, BUFFER_BUCKET_ITEMS_MAX at most
@@ -60,14 +62,16 @@ cdef inline uint64_t buffer_bytes(const OrderedBuffer* buffer) noexcept nogil:
 # Gives it `chunks` chunks, more than it has; false (nothing changed): no memory.
 cdef bint buffer_grow(OrderedBuffer* buffer, uint32_t chunks) noexcept nogil
 cdef void buffer_close(OrderedBuffer* buffer) noexcept nogil
-# REQUIRES: buffer_has_room.
-cdef void buffer_append(OrderedBuffer* buffer, uint32_t handle, const char* key, size_t size) noexcept nogil
+# Cuts the beginning to what the key shares, or lets the empty buffer have the key's.
+cdef void buffer_admit(OrderedBuffer* buffer, const char* key, size_t size) noexcept nogil
 # The place of an entry with this key. REQUIRES: it is there.
 cdef uint32_t buffer_find(const OrderedBuffer* buffer, uint32_t handle, const Bytes* key) noexcept nogil
 # Takes out the item at the place. REQUIRES: its key can still be read.
 cdef void buffer_remove(OrderedBuffer* buffer, uint32_t at) noexcept nogil
 # Puts the new items into their buckets. BUFFER_NONE: all of them; else which bucket has to be emptied first.
 cdef uint32_t buffer_spread(OrderedBuffer* buffer) noexcept nogil
+# The bucket with the fewest items that is not empty. REQUIRES: not all are.
+cdef uint32_t buffer_emptiest(const OrderedBuffer* buffer) noexcept nogil
 # Moves all of the bucket's items to `target`, which has room for BUFFER_BUCKET_ITEMS_MAX; how many.
 cdef uint32_t buffer_take(OrderedBuffer* buffer, uint32_t bucket, BufferItem* target) noexcept nogil
 # Puts some of them, or all, back. REQUIRES: nothing has changed since buffer_take.
@@ -125,7 +129,17 @@ cdef inline uint32_t buffer_first_bucket(const OrderedBuffer* buffer, uint64_t w
     return 0 if word == 0 else buffer_lows_upto(buffer, word - 1) - 1
 
 
-cdef inline uint64_t long_word_of(const char* data, size_t size) noexcept nogil:
-    """The first eight bytes as a number that is ordered as they are; what is missing counts as 0."""
-    cdef uint64_t high = word_of(data, size)
-    return high << 32 | (word_of(data + 4, size - 4) if size > 4 else 0)
+cdef inline void buffer_append(OrderedBuffer* buffer, uint32_t handle, const char* key, size_t size) noexcept nogil:
+    """REQUIRES: buffer_has_room."""
+    cdef BufferItem* item = &buffer.items[buffer.fresh]
+    invariant(buffer_has_room(buffer))
+    if unlikely(buffer.fresh + buffer.count == 0 or size < buffer.skip or
+                memcmp(key, buffer.prefix, buffer.skip) != 0):
+        buffer_admit(buffer, key, size)
+    key += buffer.skip
+    size -= buffer.skip
+    item.word = long_word_of(key, size)
+    item.more = word_of(key + 8, size - 8) if size > 8 else 0
+    item.handle = handle
+    buffer.fresh += 1
+    prefetch(item + 4)                             # what later ones write to

@@ -1,32 +1,35 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The buffer of an ordered index: see ordered_buffer.pxd."""
 from libc.stdint cimport uint8_t, uint16_t
-from libc.string cimport memcmp, memcpy, memmove
+from libc.string cimport memcpy, memmove, memset
 
-from kvcy.engine.memory cimport memory_array_free, memory_array_new
-from kvcy.engine.node cimport NODE_PREFIX_MAX, shared_bytes
+from kvcy.engine.memory cimport memory_array_free, memory_array_new, memory_array_resize
+from kvcy.engine.node cimport NODE_PREFIX_MAX, long_word_of, shared_bytes
 from kvcy.engine.platform cimport invariant, prefetch, unlikely
 
 cdef enum:
     ITEM_KEY_BYTES = 12
+    FOUND_AHEAD = 32
     JOIN_ITEMS_MAX = 256           # of two buckets that may be joined
 
 
 cdef bint buffer_grow(OrderedBuffer* buffer, uint32_t chunks) noexcept nogil:
-    cdef OrderedBuffer grown = buffer[0]
+    cdef uint64_t bytes = buffer_bytes(buffer)
+    cdef uint32_t before = buffer.chunks
     cdef uint32_t number
-    grown.chunks = chunks
-    grown.items = <BufferItem*> memory_array_new(buffer_bytes(&grown))
-    if grown.items == NULL:
-        return False
-    if buffer.items != NULL:
-        memcpy(grown.items, buffer.items, buffer_bytes(buffer))
-        buffer_close(buffer)
+    cdef void* items
+    buffer.chunks = chunks
+    if before:
+        items = memory_array_resize(buffer.items, bytes, buffer_bytes(buffer))
     else:
-        grown.buckets = 1
-    for number in range(chunks, buffer.chunks, -1):
-        chunk_free(&grown, number)
-    buffer[0] = grown
+        items = memory_array_new(buffer_bytes(buffer))
+    if items == NULL:
+        buffer.chunks = before
+        return False
+    buffer.items = <BufferItem*> items
+    buffer.buckets = max(buffer.buckets, <uint32_t> 1)
+    for number in range(chunks, before, -1):
+        chunk_free(buffer, number)
     return True
 
 
@@ -52,7 +55,7 @@ cdef inline void put(OrderedBuffer* buffer, uint32_t bucket, const BufferItem* i
         buffer.spare = buffer.nexts[number]
         buffer.nexts[number] = <uint16_t> buffer.firsts[bucket]
         buffer.firsts[bucket] = number
-    buffer_chunk(buffer, buffer.firsts[bucket])[at] = item[0]            # nothing of it is read, it may be in no cache
+    buffer_chunk(buffer, buffer.firsts[bucket])[at] = item[0]
     buffer.counts[bucket] += 1
     buffer.count += 1
 
@@ -80,25 +83,62 @@ cdef uint32_t fullest(const OrderedBuffer* buffer) noexcept nogil:
     return best
 
 
-cdef uint32_t buffer_spread(OrderedBuffer* buffer) noexcept nogil:
-    cdef const BufferItem* item
-    cdef uint32_t full = BUFFER_NONE
+cdef inline uint32_t bucket_of_word(const uint64_t* lows, uint32_t buckets, uint64_t word) noexcept nogil:
+    """Which bucket has the word. REQUIRES: behind the buckets' lows there are the largest words there can be."""
+    cdef uint32_t half = BUFFER_BUCKETS_MAX // 2
     cdef uint32_t at = 0
+    while half:
+        at = at + half if lows[at + half] <= word else at
+        half >>= 1
+    return min(at, buckets - 1)
+
+
+cdef inline void put_prefetch(const OrderedBuffer* buffer, uint32_t bucket) noexcept nogil:
+    """Fetches what putting an item into the bucket writes to."""
+    cdef uint32_t number = buffer.firsts[bucket]
+    prefetch(buffer_chunk(buffer, number + (number == 0)) + buffer.counts[bucket] % <uint32_t> BUFFER_CHUNK_ITEMS)
+
+
+cdef uint32_t buffer_emptiest(const OrderedBuffer* buffer) noexcept nogil:
+    cdef uint32_t best = 0
     cdef uint32_t bucket
+    for bucket in range(1, buffer.buckets):
+        if buffer.counts[bucket] and (buffer.counts[best] == 0 or buffer.counts[bucket] < buffer.counts[best]):
+            best = bucket
+    return best
+
+
+cdef void new_drop(OrderedBuffer* buffer, uint32_t count) noexcept nogil:
+    """The first new items are in their buckets."""
+    buffer.fresh -= count
+    memmove(buffer.items, buffer.items + count, buffer.fresh * sizeof(BufferItem))
+
+
+cdef uint32_t buffer_spread(OrderedBuffer* buffer) noexcept nogil:
+    cdef uint64_t[64] lows                         # BUFFER_BUCKETS_MAX
+    cdef uint32_t[32] found                        # FOUND_AHEAD: the buckets of some items
+    cdef uint32_t at = 0
+    cdef uint32_t bucket, ahead, some
+    memset(lows, 255, sizeof(lows))
+    memcpy(lows, buffer.lows, buffer.buckets * sizeof(uint64_t))
     while at < buffer.fresh:                       # first come, first served: what comes in order stays so
-        item = &buffer.items[at]
-        bucket = buffer_lows_upto(buffer, item.word) - 1
-        if unlikely(buffer.counts[bucket] == BUFFER_BUCKET_ITEMS_MAX):
-            full = bucket
-            break
-        if unlikely(buffer.spare == 0) and buffer.counts[bucket] % <uint32_t> BUFFER_CHUNK_ITEMS == 0:
-            full = fullest(buffer)
-            break
-        put(buffer, bucket, item)
-        at += 1
-    buffer.fresh -= at
-    memmove(buffer.items, buffer.items + at, buffer.fresh * sizeof(BufferItem))
-    return full
+        some = min(buffer.fresh - at, <uint32_t> FOUND_AHEAD)
+        for ahead in range(some):
+            found[ahead] = bucket_of_word(lows, buffer.buckets, buffer.items[at + ahead].word)
+        for ahead in range(some):                  # apart: so many of them can wait for their pages at a time
+            put_prefetch(buffer, found[ahead])
+        for ahead in range(some):
+            bucket = found[ahead]
+            if unlikely(buffer.counts[bucket] == BUFFER_BUCKET_ITEMS_MAX):
+                new_drop(buffer, at)
+                return bucket
+            if unlikely(buffer.spare == 0) and buffer.counts[bucket] % <uint32_t> BUFFER_CHUNK_ITEMS == 0:
+                new_drop(buffer, at)
+                return fullest(buffer)
+            put(buffer, bucket, &buffer.items[at])
+            at += 1
+    buffer.fresh = 0
+    return BUFFER_NONE
 
 
 cdef void bucket_prefetch(const OrderedBuffer* buffer, uint32_t bucket) noexcept nogil:
@@ -213,23 +253,13 @@ cdef void shorten(OrderedBuffer* buffer, uint32_t skip) noexcept nogil:
     buffer.skip = skip
 
 
-cdef void buffer_append(OrderedBuffer* buffer, uint32_t handle, const char* key, size_t size) noexcept nogil:
-    cdef size_t limit = min(size, <size_t> buffer.skip)
-    cdef BufferItem* item = &buffer.items[buffer.fresh]
-    invariant(buffer_has_room(buffer))
-    if unlikely(buffer.fresh == 0 and buffer.count == 0):
-        buffer.skip = <uint32_t> min(size, <size_t> NODE_PREFIX_MAX)
-        buffer.buckets = 1
-        memcpy(buffer.prefix, key, buffer.skip)
-    elif unlikely(limit < buffer.skip or memcmp(key, buffer.prefix, limit) != 0):
-        shorten(buffer, <uint32_t> shared_bytes(key, buffer.prefix, limit))
-    key += buffer.skip
-    size -= buffer.skip
-    item.word = long_word_of(key, size)
-    item.more = word_of(key + 8, size - 8) if size > 8 else 0
-    item.handle = handle
-    buffer.fresh += 1
-    prefetch(item + 4)                             # what later ones write to
+cdef void buffer_admit(OrderedBuffer* buffer, const char* key, size_t size) noexcept nogil:
+    if buffer.fresh or buffer.count:
+        shorten(buffer, <uint32_t> shared_bytes(key, buffer.prefix, min(size, <size_t> buffer.skip)))
+        return
+    buffer.skip = <uint32_t> min(size, <size_t> NODE_PREFIX_MAX)
+    buffer.buckets = 1
+    memcpy(buffer.prefix, key, buffer.skip)
 
 
 cdef uint32_t find_in_bucket(const OrderedBuffer* buffer, uint32_t bucket, uint32_t handle) noexcept nogil:

@@ -2,8 +2,8 @@
 """From the buffer of an ordered index into its tree: see ordered_merge.pxd.
 
 The buffer is kept nearly full. To make room its fullest bucket is emptied: its items, which are neighbours, are sorted
-and put into leaf after leaf, many at a time, by comparing numbers. Entries are read where numbers are equal, where a
-leaf is split, and to find a leaf if the numbers do not tell.
+and put into leaf after leaf, many at a time, by comparing numbers. A leaf that gets too many is split for all of them
+at once. Entries are read where numbers are equal, and to find a leaf if the numbers do not tell.
 
 Where keys are alike in the bytes that items keep, they are inserted one by one, as through a pipeline: some keys
 ahead the entry is fetched into the cache, fewer ahead the way to its leaf is looked for and the leaf fetched. A split
@@ -15,10 +15,11 @@ from libc.string cimport memcmp, memcpy, memmove
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.node cimport (
-    NODE_LEAF_MAX, Node, key_before, key_of, node_children, node_handles, word_of, words_below)
+    NODE_LEAF_MAX, Node, are_digits, digits_word, key_before, key_of, long_word_of, node_children, node_handles,
+    word_bytes, word_size, words_below)
 from kvcy.engine.ordered_buffer cimport (
-    BUFFER_CHUNK_ITEMS, BUFFER_CHUNKS_MAX, BUFFER_NONE, BufferItem, OrderedBuffer, buffer_divide, buffer_grow,
-    buffer_has_room, buffer_put_back, buffer_spread, buffer_take, long_word_of)
+    BUFFER_CHUNK_ITEMS, BUFFER_CHUNKS_MAX, BUFFER_NONE, BufferItem, OrderedBuffer, buffer_divide, buffer_emptiest,
+    buffer_grow, buffer_has_room, buffer_put_back, buffer_spread, buffer_take)
 from kvcy.engine.ordered_index cimport ordered_node
 from kvcy.engine.ordered_sort cimport items_sort, numbers_merge
 from kvcy.engine.ordered_tree cimport (
@@ -27,7 +28,7 @@ from kvcy.engine.ordered_tree cimport (
 from kvcy.engine.platform cimport prefetch
 
 cdef enum:
-    BUFFER_SHARE = 6                   # the buffer grows until the index has so many times its keys
+    BUFFER_SHARE = 4                   # the buffer grows until the index has so many times its keys
     DIVIDED_ITEMS_MIN = 256            # a bucket that was emptied of more is divided
     LEAVES_AHEAD = 8                   # a power of two
     ENTRIES_AHEAD = 16
@@ -71,20 +72,24 @@ cdef uint32_t insert_each(OrderedIndex* index, const BufferItem* items, uint32_t
 
 # --- leaf by leaf
 
-cdef inline uint32_t item_word(const BufferItem* item, uint32_t at) noexcept nogil:
-    """Four of the item's bytes, from `at` (0 to 8) on."""
-    if at <= 4:
-        return <uint32_t> (item.word << 8 * at >> 32)
-    return <uint32_t> ((item.word << 32 | item.more) << 8 * (at - 4) >> 32)
+cdef inline uint64_t item_bytes(const BufferItem* item, uint32_t at) noexcept nogil:
+    """Eight of the item's bytes, from `at` (0 to 8) on; behind its twelve, zeros."""
+    cdef uint64_t rest = <uint64_t> item.more << 32
+    return rest if at == 8 else item.word << 8 * at | rest >> 1 >> (63 - 8 * at)
 
 
-cdef inline uint32_t key_word(const OrderedBuffer* buffer, const BufferItem* item, uint32_t at) noexcept nogil:
-    """Four of the key's bytes, from `at` (at most buffer.skip + 8) on."""
+cdef inline uint64_t key_bytes(const OrderedBuffer* buffer, const BufferItem* item, uint32_t at) noexcept nogil:
+    """Eight of the key's bytes, from `at` (at most buffer.skip + 8) on, as far as the item has them."""
     cdef uint32_t shared
     if at >= buffer.skip:
-        return item_word(item, at - buffer.skip)
-    shared = min(buffer.skip - at, <uint32_t> 4)
-    return <uint32_t> (<uint64_t> word_of(buffer.prefix + at, shared) | item.word >> 32 >> 8 * shared)
+        return item_bytes(item, at - buffer.skip)
+    shared = min(buffer.skip - at, <uint32_t> 8)
+    return long_word_of(buffer.prefix + at, shared) | (item.word >> 8 * shared if shared < 8 else 0)
+
+
+cdef inline uint32_t bytes_word(const Node* node, uint64_t bytes) noexcept nogil:
+    """The node's word of a key with these bytes behind the prefix. REQUIRES: they are digits if its words are."""
+    return digits_word(bytes) if node.digits else <uint32_t> (bytes >> 32)
 
 
 cdef bint item_rank(const OrderedBuffer* buffer, const Node* node, const BufferItem* item,
@@ -104,7 +109,10 @@ cdef bint item_rank(const OrderedBuffer* buffer, const Node* node, const BufferI
     if order != 0:
         rank[0] = 0 if order < 0 else node.count
         return True
-    word = key_word(buffer, item, node.skip)
+    own = key_bytes(buffer, item, node.skip)
+    if node.digits and not are_digits(own):
+        return False
+    word = bytes_word(node, own)
     rank[0] = words_below(node.words, node.count, word)
     return rank[0] == node.count or node.words[rank[0]] != word
 
@@ -153,7 +161,7 @@ cdef uint64_t words_limit(const OrderedIndex* index, const Node* leaf) noexcept 
         return 0
     limit = long_word_of(next.prefix + buffer.skip, next.skip - buffer.skip)
     if next.skip - buffer.skip < 8:
-        limit |= <uint64_t> next.words[0] << 32 >> 8 * (next.skip - buffer.skip)
+        limit |= word_bytes(next, 0) >> 8 * (next.skip - buffer.skip)
     return limit
 
 
@@ -169,7 +177,7 @@ cdef bint step_right(const OrderedIndex* index, Path* path, const BufferItem* it
     if limit == 0 or limit == <uint64_t> -1:
         return False
     next = ordered_node(index, leaf.next)
-    known = next.skip - index.buffer.skip + 4
+    known = next.skip - index.buffer.skip + word_size(next)
     rest = <uint64_t> -1 >> 8 * known if known < 8 else 0
     if item.word <= limit | rest or item.word >= words_limit(index, next):
         return False
@@ -181,13 +189,15 @@ cdef bint step_right(const OrderedIndex* index, Path* path, const BufferItem* it
 cdef uint32_t leaf_share(const OrderedIndex* index, const Node* leaf, const BufferItem* items, uint32_t count,
                          uint32_t* word_at) noexcept nogil:
     """How many of the items can be put by their numbers alone into the leaf, or into it and a new one, maybe none; leaf
-    words are their bytes from *word_at on. REQUIRES: the first item belongs there."""
+    words are made of their bytes from *word_at on. REQUIRES: the first item belongs there."""
     cdef const OrderedBuffer* buffer = &index.buffer
     cdef uint64_t limit = words_limit(index, leaf)
     cdef uint64_t prefix, mask
     cdef uint32_t share = 0
     word_at[0] = leaf.skip - buffer.skip
-    if leaf.skip < buffer.skip or word_at[0] > 8 or memcmp(leaf.prefix, buffer.prefix, buffer.skip) != 0:
+    if leaf.count == 0 or leaf.skip < buffer.skip or word_at[0] > 8:
+        return 0
+    if memcmp(leaf.prefix, buffer.prefix, buffer.skip) != 0:
         return 0
     if word_at[0] and leaf.prefix[leaf.skip - 1] == 0:
         return 0                         # a key that ends before it has the same numbers
@@ -198,13 +208,15 @@ cdef uint32_t leaf_share(const OrderedIndex* index, const Node* leaf, const Buff
     if prefix | ~mask < limit:
         limit = (prefix | ~mask) + 1
     count = min(count, 2 * <uint32_t> NODE_LEAF_MAX - leaf.count)
-    while share < count and items[share].word < limit:
+    while share < count and items[share].word < limit and \
+            (not leaf.digits or are_digits(item_bytes(&items[share], word_at[0]))):
         share += 1
     return share
 
 
 cdef struct Merged:                      # a leaf's keys and items, to be put into it, or into it and a new one
     uint64_t[240] numbers                # 2 * NODE_LEAF_MAX; rising: word 4 | where its handle is 4
+    uint32_t[240] words                  # these alone
     uint32_t[360] handles                # 3 * NODE_LEAF_MAX: first the leaf's own, from NODE_LEAF_MAX on the items'
     uint32_t count
 
@@ -225,7 +237,10 @@ cdef void order_equals(const OrderedIndex* index, const BufferItem* items, Merge
     cdef uint64_t moving
     cdef uint32_t at, hole
     for at in range(1, merged.count):
-        if not (((numbers[at] ^ numbers[at - 1]) >> 32 == 0) & is_item(numbers[at])):
+        if merged.words[at] == merged.words[at - 1] and is_item(numbers[at]):
+            entry_prefetch(index, merged_handle(merged, at - 1))
+    for at in range(1, merged.count):
+        if (numbers[at] ^ numbers[at - 1]) >> 32 or not is_item(numbers[at]):
             continue
         moving = numbers[at]
         item = &items[<uint32_t> moving - <uint32_t> NODE_LEAF_MAX]
@@ -248,14 +263,14 @@ cdef void leaf_merge(const OrderedIndex* index, const Node* leaf, const BufferIt
         old[at] = <uint64_t> leaf.words[at] << 32 | at
     memcpy(merged.handles, node_handles(leaf), leaf.count * sizeof(uint32_t))
     for at in range(count):
-        new[at] = <uint64_t> item_word(&items[at], word_at) << 32 | (<uint32_t> NODE_LEAF_MAX + at)
+        new[at] = <uint64_t> bytes_word(leaf, item_bytes(&items[at], word_at)) << 32 | (<uint32_t> NODE_LEAF_MAX + at)
         merged.handles[<uint32_t> NODE_LEAF_MAX + at] = items[at].handle
     merged.count = leaf.count + count
     numbers_merge(old, leaf.count, new, count, numbers)
+    for at in range(merged.count):
+        merged.words[at] = <uint32_t> (numbers[at] >> 32)
     for at in range(1, merged.count):
-        if ((numbers[at] ^ numbers[at - 1]) >> 32 == 0) & is_item(numbers[at]):
-            entry_prefetch(index, merged_handle(merged, at - 1))
-            equal += 1
+        equal += merged.words[at] == merged.words[at - 1]
     if equal:
         order_equals(index, items, merged)
 
@@ -264,8 +279,8 @@ cdef void leaf_fill(Node* leaf, const Merged* merged, uint32_t first, uint32_t c
     """Gives the leaf these keys, and no others."""
     cdef uint32_t* handles = node_handles(leaf)
     cdef uint32_t at
+    memcpy(leaf.words, merged.words + first, count * sizeof(uint32_t))
     for at in range(count):
-        leaf.words[at] = <uint32_t> (merged.numbers[first + at] >> 32)
         handles[at] = merged_handle(merged, first + at)
     leaf.count = <uint16_t> count
 
@@ -339,8 +354,9 @@ cdef bint insert_new(OrderedIndex* index) noexcept nogil:
     return buffer.fresh == 0
 
 
-cdef bint empty_bucket(OrderedIndex* index, uint32_t bucket) noexcept nogil:
-    """All of the bucket's items go into the tree; false: not all, since memory has ended."""
+cdef bint empty_bucket(OrderedIndex* index, uint32_t bucket, bint another) noexcept nogil:
+    """All of the bucket's items go into the tree; false: not all, since memory has ended. If they are alike and
+    `another`, so do those of another bucket: some day all are empty, though no new item comes there."""
     cdef BufferItem[512] taken                     # BUFFER_BUCKET_ITEMS_MAX
     cdef BufferItem[512] items
     cdef OrderedBuffer* buffer = &index.buffer
@@ -350,7 +366,9 @@ cdef bint empty_bucket(OrderedIndex* index, uint32_t bucket) noexcept nogil:
     if done < count:
         buffer_put_back(buffer, bucket, items + done, count - done)
         return False
-    if alike and buffer.count == 0:
+    if alike and another and buffer.count:
+        return empty_bucket(index, buffer_emptiest(buffer), False)
+    if (alike or not another) and buffer.count == 0:
         return insert_new(index)         # an empty buffer takes a longer beginning, and may tell its keys apart
     if count > DIVIDED_ITEMS_MIN:
         buffer_divide(buffer, bucket, items[count >> 1].word)
@@ -361,8 +379,8 @@ cdef bint ordered_make_room(OrderedIndex* index) noexcept nogil:
     cdef OrderedBuffer* buffer = &index.buffer
     cdef uint32_t bucket
     if buffer.chunks < BUFFER_CHUNKS_MAX and index.count > BUFFER_SHARE * BUFFER_CHUNK_ITEMS * buffer.chunks:
-        buffer_grow(buffer, min(buffer.chunks + (buffer.chunks >> 1), <uint32_t> BUFFER_CHUNKS_MAX))
+        buffer_grow(buffer, min(buffer.chunks + (3 * buffer.chunks >> 3), <uint32_t> BUFFER_CHUNKS_MAX))
     while True:                                    # ends: each time there is more room, for fewer new items
         bucket = buffer_spread(buffer)
-        if bucket == BUFFER_NONE or not empty_bucket(index, bucket):
+        if bucket == BUFFER_NONE or not empty_bucket(index, bucket, True):
             return buffer_has_room(buffer)

@@ -9,10 +9,11 @@ from libc.string cimport memcmp
 
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.entry cimport Entry
+from kvcy.engine.node cimport long_word_of
 from kvcy.engine.ordered_bound cimport EDGE_HIGHEST, EDGE_LOWEST, ordered_beyond
 from kvcy.engine.ordered_buffer cimport (
     BUFFER_CHUNK_ITEMS, BUFFER_NEW_MAX, BUFFER_NONE, BufferItem, buffer_bucket_of, buffer_chunk, buffer_chunk_at,
-    buffer_chunk_place, buffer_first_bucket, buffer_first_items, buffer_lows_upto, buffer_place, long_word_of)
+    buffer_chunk_place, buffer_first_bucket, buffer_first_items, buffer_lows_upto, buffer_place)
 from kvcy.engine.ordered_sort cimport item_before
 
 

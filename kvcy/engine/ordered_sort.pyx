@@ -5,12 +5,13 @@ What is sorted are not the items but numbers of eight bytes: the first 55 bits i
 them where the item is. So an item is moved once, and equal bits keep their order. Where many are equal, the bits behind
 are sorted first, which leaves equal only what has equal numbers. The rest is a matter of neighbours.
 """
-from libc.stdint cimport int64_t
-from libc.string cimport memcpy
+from libc.stdint cimport int64_t, uint16_t
+from libc.string cimport memcpy, memset
 
 cdef enum:
     SORT_BLOCK = 8
     EQUAL_SHARE = 8                # of the items: more equal ones are too many
+    RADIX_SHARE = 4                # of the numbers: more with equal first bits are too many
     PLACE_BITS = 9                 # of BUFFER_BUCKET_ITEMS_MAX
     PLACE_MASK = 511
     SORTED_BITS = 55               # what is left of 64
@@ -90,43 +91,132 @@ cdef uint64_t* merge_sort(uint64_t* numbers, uint64_t* scratch, uint32_t count) 
     return source
 
 
-cdef inline uint32_t shared_bits(const BufferItem* items, uint32_t count) noexcept nogil:
-    """How many bits all words begin with, 63 at most."""
-    cdef uint64_t differing = 1
-    cdef uint32_t bits = 0
-    cdef uint32_t at
-    for at in range(1, count):
-        differing |= items[at].word ^ items[0].word
-    while differing << bits >> 63 == 0:
-        bits += 1
-    return bits
-
-
 cdef struct Sorting:                               # room for BUFFER_BUCKET_ITEMS_MAX
     uint64_t[512] numbers
     uint64_t[512] scratch
 
 
-cdef uint32_t sort_by(Sorting* room, const BufferItem* items, uint32_t count, uint32_t skip, bint behind,
-                      BufferItem* target) noexcept nogil:
-    """Sorts by SORTED_BITS behind the first `skip`, which is at most 63, or with `behind` by those behind these; how
-    many have the same as the one before them."""
-    cdef const uint64_t* sorted
-    cdef uint64_t high, low
+cdef struct Squeeze:                               # how bits that differ are brought together, by halving distances
+    uint64_t mask
+    uint64_t[6] moves                              # which bits move by 1, 2, 4 .. places
+    uint32_t bits                                  # how many differ
+
+
+cdef void squeeze_init(Squeeze* squeeze, uint64_t mask) noexcept nogil:
+    cdef uint64_t behind = ~mask << 1              # bits of `mask` with an odd number of others' zeros behind them move
+    cdef uint64_t odd, move
+    cdef uint64_t left = mask
+    cdef uint32_t step
+    squeeze.mask = mask
+    squeeze.bits = 0
+    for step in range(6):
+        odd = behind ^ behind << 1
+        odd ^= odd << 2
+        odd ^= odd << 4
+        odd ^= odd << 8
+        odd ^= odd << 16
+        odd ^= odd << 32
+        move = odd & left
+        squeeze.moves[step] = move
+        left = left ^ move | move >> (1 << step)
+        behind &= ~odd
+    while left:
+        squeeze.bits += 1
+        left >>= 1
+
+
+cdef inline uint64_t squeezed(const Squeeze* squeeze, uint64_t word) noexcept nogil:
+    """The bits of the mask, and no others, at the upper end."""
+    cdef uint64_t move
+    cdef uint32_t step
+    word &= squeeze.mask
+    for step in range(6):
+        move = word & squeeze.moves[step]
+        word = word ^ move | move >> (1 << step)
+    return word << (64 - squeeze.bits)
+
+
+cdef inline uint64_t differing(const BufferItem* items, uint32_t count) noexcept nogil:
+    """The bits that are not the same in all words, and the last."""
+    cdef uint64_t bits = 1
+    cdef uint32_t at
+    for at in range(1, count):
+        bits |= items[at].word ^ items[0].word
+    return bits
+
+
+cdef bint radix_sort(uint64_t* numbers, uint64_t* scratch, uint32_t count) noexcept nogil:
+    """Sorts by the upper 16 bits, then the rest by insertion. False: too many have the same for that."""
+    cdef uint16_t[256] low, high
+    cdef uint32_t equal = 0
+    cdef uint32_t at, place, hole
+    cdef uint32_t low_sum = 0
+    cdef uint32_t high_sum = 0
+    cdef uint64_t moving
+    memset(low, 0, sizeof(low))
+    memset(high, 0, sizeof(high))
+    for at in range(count):
+        low[numbers[at] >> 48 & 255] += 1
+        high[numbers[at] >> 56] += 1
+    for at in range(256):
+        place = low[at]
+        low[at] = <uint16_t> low_sum
+        low_sum += place
+        place = high[at]
+        high[at] = <uint16_t> high_sum
+        high_sum += place
+    for at in range(count):
+        place = numbers[at] >> 48 & 255
+        scratch[low[place]] = numbers[at]
+        low[place] += 1
+    for at in range(count):
+        place = <uint32_t> (scratch[at] >> 56)
+        numbers[high[place]] = scratch[at]
+        high[place] += 1
+    for at in range(1, count):
+        equal += (numbers[at] ^ numbers[at - 1]) >> 48 == 0
+    if equal > count // RADIX_SHARE:
+        return False
+    for at in range(1, count):
+        moving = numbers[at]
+        hole = at
+        while hole and moving < numbers[hole - 1]:
+            numbers[hole] = numbers[hole - 1]
+            hole -= 1
+        numbers[hole] = moving
+    return True
+
+
+cdef uint32_t sort_numbers(Sorting* room, const BufferItem* items, uint32_t count, BufferItem* target) noexcept nogil:
+    """Sorts the items as room.numbers tells; how many have the same number as the one before them."""
+    cdef const uint64_t* sorted = room.numbers
     cdef uint32_t equal = 0
     cdef uint32_t at
-    for at in range(count):
-        low = <uint64_t> items[at].more << 32
-        high = items[at].word << skip | low >> 1 >> (63 - skip)
-        if behind:
-            high = high << SORTED_BITS | low << skip >> PLACE_BITS
-        room.numbers[at] = high >> PLACE_BITS << PLACE_BITS | at
-    sorted = merge_sort(room.numbers, room.scratch, count)
+    if not radix_sort(room.numbers, room.scratch, count):
+        sorted = merge_sort(room.numbers, room.scratch, count)
     target[0] = items[sorted[0] & PLACE_MASK]
     for at in range(1, count):
         target[at] = items[sorted[at] & PLACE_MASK]
         equal += (sorted[at] ^ sorted[at - 1]) >> PLACE_BITS == 0
     return equal
+
+
+cdef uint32_t sort_by_words(Sorting* room, const BufferItem* items, uint32_t count, BufferItem* target) noexcept nogil:
+    """By the first SORTED_BITS in which words differ."""
+    cdef Squeeze squeeze
+    cdef uint32_t at
+    squeeze_init(&squeeze, differing(items, count))
+    for at in range(count):
+        room.numbers[at] = squeezed(&squeeze, items[at].word) >> PLACE_BITS << PLACE_BITS | at
+    return sort_numbers(room, items, count, target)
+
+
+cdef void sort_by_rest(Sorting* room, const BufferItem* items, uint32_t count, BufferItem* target) noexcept nogil:
+    """By the last SORTED_BITS of both numbers."""
+    cdef uint32_t at
+    for at in range(count):
+        room.numbers[at] = (items[at].word << 32 | items[at].more) << PLACE_BITS | at
+    sort_numbers(room, items, count, target)
 
 
 cdef inline uint32_t count_equals(const BufferItem* items, uint32_t count) noexcept nogil:
@@ -140,13 +230,12 @@ cdef inline uint32_t count_equals(const BufferItem* items, uint32_t count) noexc
 
 cdef bint items_sort(const Arena* entries, BufferItem* items, BufferItem* target, uint32_t count) noexcept nogil:
     cdef Sorting room
-    cdef uint32_t skip = shared_bits(items, count)
-    cdef uint32_t equal = sort_by(&room, items, count, skip, False, target)
+    cdef uint32_t equal = sort_by_words(&room, items, count, target)
     cdef BufferItem moving
     cdef uint32_t at, hole
     if equal > count // EQUAL_SHARE:
-        sort_by(&room, target, count, skip, True, items)
-        sort_by(&room, items, count, skip, False, target)
+        sort_by_rest(&room, target, count, items)
+        sort_by_words(&room, items, count, target)
         equal = count_equals(target, count)
         if equal > count // EQUAL_SHARE:
             return False

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The tree of an ordered index: see ordered_tree.pxd.
 
-Growing: a full node is split in halves, but where keys seem to come in order it stays full: at the ends of the key
-space, and nearly where the new key is one of its last.
+Growing: a full node is split in halves, but where keys seem to come in order one of the two stays full: at the ends of
+the key space, and nearly where the new key is one of the node's last or first.
 Shrinking: a node less than a third full is merged with a neighbour under the same parent when both fill at most three
 quarters; an empty one goes. So two neighbours together fill more than a third of one node.
 """
@@ -11,10 +11,13 @@ from libc.string cimport memcpy
 
 from kvcy.engine.arena cimport arena_alloc, arena_free
 from kvcy.engine.node cimport (
-    NODE_BYTES, key_of, node_copy, node_handles, node_lengthen, node_max, node_put, node_set, node_shorten, node_take,
-    shared_bytes)
+    NODE_BYTES, key_of, node_beginning, node_copy, node_handles, node_lengthen, node_max, node_put, node_set,
+    node_shorten, node_take, node_undigit, shared_bytes, word_size)
 from kvcy.engine.ordered_index cimport ORDERED_HEIGHT_MAX
 from kvcy.engine.platform cimport invariant
+
+cdef enum:
+    LENGTHENED = 16                # an inner node may be whenever so many children have come
 
 
 # --- nodes
@@ -28,6 +31,7 @@ cdef uint32_t node_new(OrderedIndex* index) noexcept nogil:
     node.count = 0
     node.level = 0
     node.skip = 0
+    node.digits = False
     node.previous = 0
     node.next = 0
     return id
@@ -70,6 +74,7 @@ cdef uint32_t node_beside(OrderedIndex* index, uint32_t id) noexcept nogil:
     cdef Node* right = ordered_node(index, right_id)
     right.level = node.level
     right.skip = node.skip
+    right.digits = node.digits
     memcpy(right.prefix, node.prefix, node.skip)
     right.previous = id
     right.next = node.next
@@ -91,6 +96,8 @@ cdef uint32_t node_split(OrderedIndex* index, uint32_t id, uint32_t at) noexcept
         keep = 1
     elif at >= <uint32_t> node.count * 15 >> 4:
         keep = <uint32_t> node.count * 15 >> 4
+    elif at <= <uint32_t> node.count >> 4:
+        keep = <uint32_t> node.count >> 4
     right_id = node_beside(index, id)
     right = ordered_node(index, right_id)
     right.count = <uint16_t> (node.count - keep)
@@ -107,6 +114,9 @@ cdef void node_absorb(OrderedIndex* index, Node* left, uint32_t right_id) noexce
     cdef size_t shared = shared_bytes(left.prefix, right.prefix, min(left.skip, right.skip))
     node_shorten(left, shared)
     node_shorten(right, shared)
+    if left.digits != right.digits:
+        node_undigit(left)
+        node_undigit(right)
     node_copy(left, left.count, right, 0, right.count)
     left.count += right.count
     node_free(index, right_id)
@@ -147,6 +157,8 @@ cdef void put_at(OrderedIndex* index, const Path* path, uint32_t level, uint32_t
         at = path.places[level] + (1 if level else 0)
         if node.count < node_max(node):
             node_put(node, at, handle, child, &key)
+            if level and node.count % LENGTHENED == 0:
+                node_lengthen(index.entries, node)
             return
         right_id = node_split(index, path.nodes[level], at)
         right = ordered_node(index, right_id)
@@ -175,9 +187,19 @@ cdef bint tree_insert(OrderedIndex* index, const Path* path, Bytes key, uint32_t
 cdef void tree_link(OrderedIndex* index, const Path* path, uint32_t right_id) noexcept nogil:
     cdef Node* right = ordered_node(index, right_id)
     cdef uint32_t handle = node_handles(right)[0]
-    cdef Bytes key = key_of(index.entries, handle)
+    cdef char[59] beginning                        # NODE_BEGINNING_MAX
+    cdef const Node* parent
+    cdef Bytes key
     node_lengthen(index.entries, ordered_node(index, path.nodes[0]))
     node_lengthen(index.entries, right)
+    if index.height > 1:                           # no entry is read, if the parent needs no more than is known
+        parent = ordered_node(index, path.nodes[1])
+        key.data = beginning
+        key.size = node_beginning(right, beginning)
+        if parent.count < node_max(parent) and parent.skip + word_size(parent) <= key.size:
+            put_at(index, path, 1, handle, right_id, key)
+            return
+    key = key_of(index.entries, handle)
     if index.height == 1:
         root_grow(index, handle, right_id, &key)
     else:

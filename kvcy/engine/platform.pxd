@@ -11,6 +11,8 @@ cdef extern from *:
     """
     /* With assertions off the condition still counts as a use of its operands, but is not evaluated. */
     #include <assert.h>
+    #include <stdint.h>
+    #include <string.h>
     #ifdef NDEBUG
     #define KVCY_INVARIANT(holds)     ((void) sizeof((holds) ? 1 : 0))
     #else
@@ -24,6 +26,16 @@ cdef extern from *:
     #define KVCY_ADD_ACQ_REL(p, v)    __atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
     #define KVCY_LIKELY(x)            __builtin_expect(!!(x), 1)
     #define KVCY_UNLIKELY(x)          __builtin_expect(!!(x), 0)
+    static inline uint32_t kvcy_big_u32(const void* at) {
+        uint32_t value;
+        memcpy(&value, at, sizeof value);
+        return __builtin_bswap32(value);
+    }
+    static inline uint64_t kvcy_big_u64(const void* at) {
+        uint64_t value;
+        memcpy(&value, at, sizeof value);
+        return __builtin_bswap64(value);
+    }
     """
     void invariant "KVCY_INVARIANT"(bint holds) nogil
     uint32_t load_relaxed_u32 "KVCY_LOAD_RELAXED"(const uint32_t*) nogil
@@ -43,3 +55,5 @@ cdef extern from *:
     bint likely "KVCY_LIKELY"(bint) nogil
     bint unlikely "KVCY_UNLIKELY"(bint) nogil
     void prefetch "__builtin_prefetch"(const void*) nogil
+    uint32_t load_big_u32 "kvcy_big_u32"(const void*) nogil      # first byte first, at any address
+    uint64_t load_big_u64 "kvcy_big_u64"(const void*) nogil

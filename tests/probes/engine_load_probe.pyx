@@ -7,8 +7,10 @@ from kvcy.engine.block cimport Bytes
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.hash cimport HashKey
 from kvcy.engine.keyspace cimport Access, keyspace_delete, keyspace_get, keyspace_put
+from kvcy.engine.ranging cimport INDEX_PARTIAL, range_prepare
 from kvcy.engine.shards cimport (
-    Key, Keyspace, keyspace_free, keyspace_key, keyspace_memory_bytes, keyspace_new, shard_lock, shard_unlock)
+    Key, Keyspace, keyspace_free, keyspace_key, keyspace_memory_bytes, keyspace_new, keyspace_prefetch_entry,
+    keyspace_prefetch_slot, shard_lock, shard_unlock)
 from kvcy.engine.whole cimport keyspace_count, keyspace_upkeep, keyspace_walk
 
 cdef extern from "<time.h>" nogil:
@@ -23,6 +25,8 @@ cdef enum:
     BUCKETS = 40                     # powers of two of nanoseconds
     SLOW_NS = 1_000_000
     SLOW_MAX = 1024                  # so many slow operations are remembered
+    AHEAD = 32                       # keys that are fetched ahead, as the server does
+    MIXED_MASK = 0x3FFFFFFF
 
 # 00, 01 .. 99, one after the other.
 cdef bytes PAIRS = "".join(f"{n:02}" for n in range(100)).encode()
@@ -52,6 +56,13 @@ cdef inline void write_name(char* name, uint64_t index) noexcept nogil:
 cdef inline uint64_t scatter(uint64_t index, uint64_t count) noexcept nogil:
     """A fixed permutation-like order over the keys, so that neighbours in time are not neighbours in memory."""
     return (index * <uint64_t> 0x9E3779B97F4A7C15 >> 17) % count
+
+
+cdef inline uint64_t mix(uint64_t index) noexcept nogil:
+    """A permutation of the numbers below 2^30, without any order."""
+    index = index * <uint64_t> 0x9E3779B1 & <uint64_t> MIXED_MASK
+    index = (index ^ index >> 15) * <uint64_t> 0x85EBCA6B & <uint64_t> MIXED_MASK
+    return index ^ index >> 13
 
 
 cdef bint pass_by(Access* access, const Entry* entry, void* context) noexcept nogil:
@@ -153,6 +164,47 @@ cdef class Load:
     def slow_at(self):
         """Which keys the first slow operations set."""
         return [self.slow_keys[n] for n in range(min(self.slow, <uint64_t> SLOW_MAX))]
+
+    def index(self):
+        """Builds the ordered index."""
+        cdef Access access = self.access(True)
+        cdef uint32_t shard
+        for shard in range(self.keyspace.shard_count):
+            shard_lock(self.keyspace, shard, True)
+            while range_prepare(&access, shard, 512) == INDEX_PARTIAL:
+                pass
+            shard_unlock(self.keyspace, shard, True)
+
+    def fill_scattered(self, uint64_t first, uint64_t last):
+        """Sets the keys first..last-1 of a scattered order, none of which comes twice; the ns spent under locks."""
+        cdef Access access = self.access(True)
+        cdef char[512] names                       # AHEAD of 16 bytes
+        cdef Key[32] keys                          # AHEAD
+        cdef char[32] value
+        cdef Bytes bytes
+        cdef uint64_t at, count
+        cdef int64_t start, total = 0
+        memset(value, b"v", sizeof(value))
+        bytes.data = value
+        bytes.size = sizeof(value)
+        bytes.block = NULL
+        with nogil:
+            while first < last:
+                count = min(last - first, <uint64_t> AHEAD)
+                for at in range(count):
+                    write_name(names + 16 * at, mix(first + at))
+                    keys[at] = keyspace_key(self.keyspace, names + 16 * at, 16)
+                    keyspace_prefetch_slot(self.keyspace, 0, &keys[at])
+                for at in range(count):
+                    keyspace_prefetch_entry(self.keyspace, 0, &keys[at])
+                start = clock_ns(CLOCK_MONOTONIC)
+                for at in range(count):
+                    shard_lock(self.keyspace, keys[at].shard, True)
+                    keyspace_put(&access, &keys[at], bytes, 0)
+                    shard_unlock(self.keyspace, keys[at].shard, True)
+                total += clock_ns(CLOCK_MONOTONIC) - start
+                first += count
+        return total
 
     def get(self, uint64_t keys, uint64_t count):
         """`count` reads of keys in scattered order; how many were found."""

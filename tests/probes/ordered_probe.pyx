@@ -27,6 +27,7 @@ EDGES = {"lowest": EDGE_LOWEST, "[": EDGE_INCLUSIVE, "(": EDGE_EXCLUSIVE, "highe
 
 cdef enum:
     NODE_WORD_BYTES = 4
+    NODE_WORD_DIGITS = 8
     ITEM_KEY_BYTES = 12
 
 
@@ -273,7 +274,7 @@ cdef class OrderedProbe:
             key = key_bytes(self.entry(node_handles(node)[at]))
             assert self.handles[key] == node_handles(node)[at]
             assert key.startswith(node.prefix[:node.skip])
-            assert node.words[at] == word(key, node.skip, NODE_WORD_BYTES)
+            assert node.words[at] == node_word(node, key)
             if level:
                 below = self.check_level(node_children(node)[at], level - 1, False)
                 assert below[0] == key
@@ -281,6 +282,18 @@ cdef class OrderedProbe:
             else:
                 keys.append(key)
         return keys
+
+    def digit_leaves(self) -> int:
+        """How many leaves have digits for words."""
+        cdef const Node* node = ordered_node(self.index, self.index.root)
+        leaves = 0
+        while node.level:
+            node = ordered_node(self.index, node_children(node)[0])
+        while True:
+            leaves += node.digits
+            if node.next == 0:
+                return leaves
+            node = ordered_node(self.index, node.next)
 
     cdef int check_links(self) except -1:
         """Walks every level from end to end in both directions; how many nodes there are."""
@@ -312,6 +325,14 @@ cdef class OrderedProbe:
 
 cdef object numbers(const BufferItem* item):
     return <object> item.word << 32 | item.more
+
+
+cdef object node_word(const Node* node, bytes key):
+    digits = key[node.skip:node.skip + NODE_WORD_DIGITS]
+    if not node.digits:
+        return word(key, node.skip, NODE_WORD_BYTES)
+    assert len(digits) == NODE_WORD_DIGITS and all(digit >> 4 == 3 for digit in digits)
+    return int("".join(f"{digit & 15:x}" for digit in digits), 16)
 
 
 cdef object word(bytes key, uint32_t skip, int size):
