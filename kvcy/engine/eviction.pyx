@@ -105,8 +105,8 @@ cdef bint eviction_configure(Keyspace* keyspace, uint32_t policy, uint32_t tenac
         return True
     tails_forget(keyspace)
     store_relaxed_u32(&keyspace.lru_ordered, row.ordered)
-    store_kind(&keyspace.kind, row.kind)
-    store_release_u32(&keyspace.eviction.policy, policy)        # whoever steps by it finds its queues
+    store_kind(&keyspace.kind, row.kind)                        # whoever prefetches by it finds its queues,
+    store_release_u32(&keyspace.eviction.policy, policy)        # and so does whoever steps by this
     store_ordered_u32(&keyspace.eviction.adopted, 0)
     return True
 

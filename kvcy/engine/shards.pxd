@@ -54,8 +54,8 @@ cdef struct Shard:                       # what a read of database 0 needs comes
     uint64_t[2] unused                   # up to a whole number of cache lines: shards share none
 
 cdef extern from *:
-    const AccessKind* load_kind "KVCY_LOAD_RELAXED"(const AccessKind* const*) nogil
-    void store_kind "KVCY_STORE_RELAXED"(const AccessKind**, const AccessKind*) nogil
+    const AccessKind* load_kind "KVCY_LOAD_ACQUIRE"(const AccessKind* const*) nogil
+    void store_kind "KVCY_STORE_RELEASE"(const AccessKind**, const AccessKind*) nogil
 
 cdef struct ExpireLag:                   # expiry.pxd; written by one thread, read by any (atomic)
     uint64_t second                      # Unix time in s
