@@ -108,3 +108,18 @@ def test_slow_log_and_latency_start_empty() -> None:
         assert list(entry.arguments) == [b"set", b"a", b"1"]
         native.slow_reset()
         assert native.slow_count() == 0
+
+
+def test_while_the_data_are_loaded_nothing_is_read_that_a_lock_protects() -> None:
+    """Who loads takes no locks, and frees what it replaces at once. (ThreadSanitizer sees what is read: tests/tsan.)"""
+    store = Store()
+    native = Native(store)
+    store[b"key"] = b"value"
+    assert list(store.range()) == [b"key"]
+    native.service.loading = True
+    totals = native.totals()
+    assert totals["taken_bytes"] == totals["memory_bytes"]
+    assert native.ordered_indexes() == {}
+    native.service.loading = False
+    assert native.totals()["taken_bytes"] > totals["memory_bytes"]
+    assert native.ordered_indexes()[0][0] == 1

@@ -136,14 +136,13 @@ cdef Partition* next_partition(const Replay* replay, uint32_t* place) noexcept n
     """The next partition of this part, from *place (shard and database) on, which moves behind it; NULL: no more."""
     cdef const Keyspace* keyspace = replay.access.keyspace
     cdef uint32_t shard
-    cdef Partition* partition
-    while place[0] < keyspace.shard_count * DATABASES_MAX:
+    cdef Partition* partition = NULL
+    while partition == NULL and place[0] < keyspace.shard_count * DATABASES_MAX:
         shard = place[0] // DATABASES_MAX
-        partition = keyspace.shards[shard].partitions[place[0] % DATABASES_MAX]
+        if shard % replay.parts == replay.part:
+            partition = keyspace.shards[shard].partitions[place[0] % DATABASES_MAX]
         place[0] += 1
-        if partition != NULL and shard % replay.parts == replay.part:
-            return partition
-    return NULL
+    return partition
 
 
 cdef void replay_reserve(Replay* replay, uint64_t done, uint64_t total) noexcept nogil:

@@ -2,7 +2,8 @@
 """What the commands answered in Python see of the engine and the executors (context.Native), and may set there.
 
 Reads counters without stopping anybody; each is one word, and they need not fit together to the last unit. Locks are
-waited for without the GIL (THE RULE OF ENGINE LOCKS, engine/rwlock.pxd).
+waited for without the GIL (THE RULE OF ENGINE LOCKS, engine/rwlock.pxd). Who loads the data takes no locks, so that
+nothing is read here meanwhile that they would protect.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
@@ -50,8 +51,8 @@ cdef ClientSums sum_clients(Clients* clients) noexcept nogil:
     sums.connections = clients.total_connections
     session = clients.first
     while session != NULL:
-        sums.input_max = max(sums.input_max, <uint64_t> session.input_bytes)
-        sums.output_max = max(sums.output_max, <uint64_t> session.output_bytes)
+        sums.input_max = max(sums.input_max, load_relaxed_u64(&session.input_bytes))
+        sums.output_max = max(sums.output_max, load_relaxed_u64(&session.output_bytes))
         session = session.next
     clients_unlock(clients)
     return sums
@@ -69,11 +70,14 @@ cdef class Native:
     def totals(self) -> dict[str, int]:
         cdef Keyspace* keyspace = self.store.keyspace
         cdef ClientSums sums
-        cdef uint64_t taken_bytes
+        cdef uint64_t used_bytes = keyspace_used_bytes(keyspace)
+        cdef uint64_t taken_bytes = used_bytes
+        cdef bint loading = load_acquire_u32(&self.service.service.loading) != 0
         cdef uint64_t client_bytes = load_relaxed_u64(&keyspace.client_bytes)
         with nogil:
             sums = sum_clients(&self.service.service.clients)
-            taken_bytes = keyspace_memory_bytes(keyspace)
+            if not loading:
+                taken_bytes = keyspace_memory_bytes(keyspace)
         commands, errors = self.service.totals()
         return {
             "clients": sums.count,
@@ -86,7 +90,7 @@ cdef class Native:
             "auth_failures": self.service.auth_failures,
             "input_bytes_max": sums.input_max,
             "output_bytes_max": sums.output_max,
-            "memory_bytes": keyspace_used_bytes(keyspace) + client_bytes,
+            "memory_bytes": used_bytes + client_bytes,
             "taken_bytes": taken_bytes + client_bytes,
             "changes": keyspace_dirty(keyspace),
             "evicted_keys": load_relaxed_u64(&keyspace.evicted_keys),
@@ -184,6 +188,8 @@ cdef class Native:
         cdef IndexTotals totals
         cdef int database
         found = {}
+        if load_acquire_u32(&self.service.service.loading):
+            return found
         for database in range(DATABASES_MAX):
             with nogil:
                 index_totals(self.store.keyspace, database, &totals)
