@@ -15,7 +15,7 @@ from kvcy.commands.types cimport (
     CLOCK_SHIFT, FAST, LATENCY_COMMAND, LATENCY_FAST_COMMAND, SECRET, SKIP_SLOWLOG, Call, RowStats, Service,
 )
 from kvcy.engine.block cimport Bytes
-from kvcy.engine.platform cimport load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely
+from kvcy.engine.platform cimport add_own_u64, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely
 
 
 cdef void note_slow(Call* call, uint64_t spent_ns) noexcept nogil:
@@ -40,8 +40,8 @@ cdef void account_time(Call* call, uint64_t start) noexcept nogil:
     cdef uint64_t spent_ns = ((cycles() - start) * service.tick_ns) >> CLOCK_SHIFT
     cdef uint64_t threshold_ms = load_relaxed_u64(&service.latency_threshold_ms)
     cdef int64_t slow_us = load_relaxed_i64(&service.slow_us)
-    stats.timed += 1
-    stats.nanoseconds += spent_ns
+    add_own_u64(&stats.timed, 1)
+    add_own_u64(&stats.nanoseconds, spent_ns)
     if load_relaxed_u32(&service.latency_tracking):
         histogram_note(stats, spent_ns)
     if unlikely(slow_us >= 0 and spent_ns >= <uint64_t> slow_us * 1000) and call.row.flags & SKIP_SLOWLOG == 0:
@@ -52,6 +52,6 @@ cdef void account_time(Call* call, uint64_t start) noexcept nogil:
 
 
 cdef void account_error(Call* call, const char* reply, size_t size) noexcept nogil:
-    call.executor.stats[call.row.number].failed += 1
-    call.executor.errors += 1
+    add_own_u64(&call.executor.stats[call.row.number].failed, 1)
+    add_own_u64(&call.executor.errors, 1)
     error_count(&call.executor.error_counts, reply + 1, size - 1)

@@ -16,6 +16,7 @@ from kvcy.commands.call cimport arg_is, call_keep, reply_out_of_memory
 from kvcy.commands.errorcodes cimport error_count
 from kvcy.commands.queueing cimport transaction_discard, transaction_flag, transaction_queue
 from kvcy.commands.registry cimport row_resolve
+from kvcy.commands.shown cimport session_become, session_ran
 from kvcy.commands.types cimport (
     DENYOOM, LOADING, NO_AUTH, NO_MULTI, PYTHON, SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_MULTI, SESSION_PARKED,
     UNQUEUED, WRITE, Call, Row, Service, Session,
@@ -23,7 +24,7 @@ from kvcy.commands.types cimport (
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.eviction cimport EVICTION_NOTHING, eviction_run
 from kvcy.engine.shards cimport keyspace_counted_bytes
-from kvcy.engine.platform cimport likely, load_relaxed_u32, load_relaxed_u64
+from kvcy.engine.platform cimport add_own_u64, likely, load_relaxed_u32, load_relaxed_u64
 from kvcy.protocol.writer cimport write_error_part, write_simple
 
 cdef enum:
@@ -75,10 +76,10 @@ cdef void refuse(Call* call, const char* code, const char* data, size_t size) no
         add_words(&text, b" ")
     add(&text, data, size)
     write_error_part(call.reply, text.data, text.size)
-    call.executor.errors += 1
+    add_own_u64(&call.executor.errors, 1)
     error_count(&call.executor.error_counts, text.data, text.size)
     if call.row != NULL:
-        call.executor.stats[call.row.number].rejected += 1
+        add_own_u64(&call.executor.stats[call.row.number].rejected, 1)
 
 
 cdef void refuse_words(Call* call, const char* code, const char* words) noexcept nogil:
@@ -192,15 +193,15 @@ cdef void admission_park(Call* call) noexcept nogil:
     if call.session.deferred == NULL:
         reply_out_of_memory(call)
         return
-    call.session.state = SESSION_PARKED
-    call.executor.stats[call.row.number].calls += 1
+    session_become(call.session, SESSION_PARKED)
+    add_own_u64(&call.executor.stats[call.row.number].calls, 1)
 
 
 cdef bint admission_check(Call* call) noexcept nogil:
     cdef const Row* row = call.row
     cdef Session* session = call.session
     cdef char[ERROR_TEXT_BYTES] text
-    session.last_row = row
+    session_ran(session, row)
     if row == NULL:
         refuse_unknown(call)
         if is_of_http(&call.argv[0]):

@@ -9,6 +9,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset, strlen
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from kvcy.commands.cycles cimport cycles
+from kvcy.commands.shown cimport session_become
 from kvcy.commands.types cimport SESSION_CONTINUING, Call, Deferred, Discard, Row, Step
 from kvcy.commands.yielding cimport long_commands_run
 from kvcy.engine.block cimport Bytes, block_retain, blocks_release
@@ -39,7 +40,7 @@ cdef void call_continue(Call* call, Step step, Discard discard, void* state) noe
     call.session.continuation.discard = discard
     call.session.continuation.state = state
     call.session.continuation.row = call.row
-    call.session.state = SESSION_CONTINUING
+    session_become(call.session, SESSION_CONTINUING)
 
 
 cdef void reply_syntax_error(Call* call) noexcept nogil:

@@ -2,8 +2,8 @@
 """The registry of all sessions: a doubly linked list in order of arrival, under one leaf lock.
 
 clients_describe writes CLIENT LIST's line field by field. Numbers that belong to another thread's session are read as
-they are: each is one word, and a line need not be a consistent cut. No pointer is followed to what that thread may
-free. Texts are replaced under the lock, so reading them under it is safe.
+they are (shown.pxd): a line need not be a consistent cut. No pointer is followed to what that thread may free. Texts
+are replaced under the lock, so reading them under it is safe.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -12,9 +12,9 @@ from kvcy.commands.types cimport (
     SESSION_CLOSING, SESSION_MULTI, SESSION_NO_EVICT, SESSION_NO_TOUCH, SESSION_UNIX, Clients, Row, Session,
 )
 from kvcy.engine.platform cimport (
-    add_relaxed_u64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64)
+    add_relaxed_u64, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64)
 from kvcy.engine.rwlock cimport rwlock_write, rwlock_write_done
-from kvcy.protocol.parser cimport parser_memory_bytes
+from kvcy.protocol.parser cimport parser_array_bytes, parser_filling_bytes
 from kvcy.protocol.writer cimport Writer, format_int, write_raw
 
 cdef extern from *:
@@ -96,6 +96,8 @@ cdef void clients_kill(Session* session) noexcept nogil:
 cdef void clients_count(Clients* clients, Keyspace* keyspace, Session* session, size_t bytes) noexcept nogil:
     cdef uint64_t before = session.counted_bytes
     cdef uint64_t limit, total
+    store_relaxed_u64(&session.array_bytes, parser_array_bytes(&session.parser))
+    bytes += session.array_bytes
     if bytes == before:
         return
     store_relaxed_u64(&session.counted_bytes, bytes)
@@ -120,7 +122,7 @@ cdef void clients_evict(Clients* clients) noexcept nogil:
         largest = NULL
         session = clients.first
         while session != NULL:
-            if not load_relaxed_u32(&session.killed) and not session.flags & SESSION_NO_EVICT:
+            if not load_relaxed_u32(&session.killed) and not load_relaxed_u32(&session.flags) & SESSION_NO_EVICT:
                 bytes = load_relaxed_u64(&session.counted_bytes)
                 total += bytes
                 if bytes > bytes_most:
@@ -136,12 +138,13 @@ cdef void clients_evict(Clients* clients) noexcept nogil:
 cdef size_t session_memory_bytes(const Session* session) noexcept nogil:
     cdef const char** texts = [session.address, session.local_address, session.name, session.library_name,
                                session.library_version]
-    cdef size_t total = sizeof(Session) + parser_memory_bytes(&session.parser) + session.queue_bytes
+    cdef size_t total = sizeof(Session) + load_relaxed_u64(&session.array_bytes) + parser_filling_bytes(&session.parser)
     cdef int index
     for index in range(5):
         if texts[index] != NULL:
             total += strlen(texts[index]) + 1
-    return total + session.input_bytes + session.output_bytes
+    return (total + load_relaxed_u64(&session.queue_bytes) + load_relaxed_u64(&session.input_bytes)
+            + load_relaxed_u64(&session.output_bytes))
 
 
 cdef void put(Writer* text, const char* label, const char* value) noexcept nogil:
@@ -162,25 +165,26 @@ cdef void put_flags(Writer* text, const Session* session) noexcept nogil:
     none."""
     cdef char letters[8]
     cdef size_t count = 0
-    if session.flags & SESSION_MULTI:
+    cdef uint32_t flags = load_relaxed_u32(&session.flags)
+    if flags & SESSION_MULTI:
         letters[count] = c'x'
         count += 1
     if load_relaxed_u32(&session.watcher.dirty):
         letters[count] = c'd'
         count += 1
-    if session.state == SESSION_CLOSING:
+    if load_relaxed_u32(&session.state) == SESSION_CLOSING:
         letters[count] = c'c'
         count += 1
     if load_relaxed_u32(&session.killed):
         letters[count] = c'A'
         count += 1
-    if session.flags & SESSION_UNIX:
+    if flags & SESSION_UNIX:
         letters[count] = c'U'
         count += 1
-    if session.flags & SESSION_NO_EVICT:
+    if flags & SESSION_NO_EVICT:
         letters[count] = c'e'
         count += 1
-    if session.flags & SESSION_NO_TOUCH:
+    if flags & SESSION_NO_TOUCH:
         letters[count] = c'T'
         count += 1
     if count == 0:
@@ -195,14 +199,15 @@ cdef int64_t seconds_since(int64_t now_ms, int64_t then_ms) noexcept nogil:
 
 
 cdef void clients_describe(Clients* clients, const Session* session, int64_t now_ms, Writer* text) noexcept nogil:
-    cdef size_t input_bytes = session.input_bytes
-    cdef size_t output_bytes = session.output_bytes
-    cdef uint32_t queued = session.queue_count
+    cdef uint64_t output_bytes = load_relaxed_u64(&session.output_bytes)
+    cdef int64_t queued = -1
     cdef const char* command = b"NULL"
     cdef const char* events = b" events=r"
     cdef const Row* row = load_row(&session.last_row)          # it may become NULL meanwhile
     if row != NULL:
         command = row.name
+    if load_relaxed_u32(&session.flags) & SESSION_MULTI:
+        queued = load_relaxed_u32(&session.queue_count)
     if output_bytes:
         events = b" events=rw"
     put_int(text, b"id=", <int64_t> session.id)
@@ -211,14 +216,14 @@ cdef void clients_describe(Clients* clients, const Session* session, int64_t now
     put_int(text, b" fd=", session.fd)
     put(text, b" name=", session.name)
     put_int(text, b" age=", seconds_since(now_ms, session.created_ms))
-    put_int(text, b" idle=", seconds_since(now_ms, session.last_ms))
+    put_int(text, b" idle=", seconds_since(now_ms, load_relaxed_i64(&session.last_ms)))
     put_flags(text, session)
-    put_int(text, b" db=", session.database)
+    put_int(text, b" db=", load_relaxed_u32(&session.database))
     put(text, b" sub=0 psub=0 ssub=0", NULL)
-    put_int(text, b" multi=", <int64_t> queued if session.flags & SESSION_MULTI else -1)
-    put_int(text, b" qbuf=", <int64_t> input_bytes)
+    put_int(text, b" multi=", queued)
+    put_int(text, b" qbuf=", <int64_t> load_relaxed_u64(&session.input_bytes))
     put(text, b" qbuf-free=0 argv-mem=0", NULL)
-    put_int(text, b" multi-mem=", <int64_t> session.queue_bytes)
+    put_int(text, b" multi-mem=", <int64_t> load_relaxed_u64(&session.queue_bytes))
     put(text, b" rbs=0 rbp=0 obl=0", NULL)
     put_int(text, b" oll=", 1 if output_bytes else 0)
     put_int(text, b" omem=", <int64_t> output_bytes)
@@ -226,7 +231,7 @@ cdef void clients_describe(Clients* clients, const Session* session, int64_t now
     put(text, events, NULL)
     put(text, b" cmd=", command)
     put(text, b" user=default redir=-1", NULL)
-    put_int(text, b" resp=", session.protocol)
+    put_int(text, b" resp=", load_relaxed_u32(&session.protocol))
     put(text, b" lib-name=", session.library_name)
     put(text, b" lib-ver=", session.library_version)
     write_raw(text, b"\n", 1)

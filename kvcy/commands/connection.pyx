@@ -16,13 +16,14 @@ from kvcy.commands.queueing cimport transaction_discard
 from kvcy.commands.registry cimport bind
 from kvcy.commands.rows import Row
 from kvcy.commands.service cimport service_password_matches
+from kvcy.commands.shown cimport session_become, session_lower, session_raise
 from kvcy.commands.types cimport (
     SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_NO_EVICT, SESSION_NO_TOUCH, SESSION_REPLY_OFF, SESSION_REPLY_SKIP,
     SESSION_REPLY_SKIP_NEXT, Call, Service, Session,
 )
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.shards cimport DATABASES_MAX
-from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32
+from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u32, store_relaxed_u32
 from kvcy.protocol.writer cimport (
     format_int, write_array, write_bulk, write_bulk_text, write_error, write_int, write_map, write_ok, write_simple,
     write_value,
@@ -85,7 +86,7 @@ cdef bint authenticate(Call* call, const Bytes* user, const Bytes* password) noe
     cdef bint known = user == NULL or (user.size == 7 and arg_is(user, b"default") and user.data[0] == c'd')
     cdef bint matches = service_password_matches(service, password.data, password.size)
     if known and matches:
-        call.session.flags |= SESSION_AUTHENTICATED
+        session_raise(call.session, SESSION_AUTHENTICATED)
         return True
     add_relaxed_u64(&service.auth_failures, 1)
     write_error(call.reply, b"WRONGPASS invalid username-password pair or user is disabled.")
@@ -146,7 +147,7 @@ cdef void hello_command(Call* call) noexcept nogil:
         reply_out_of_memory(call)
         return
     if protocol:
-        session.protocol = <unsigned char> protocol
+        store_relaxed_u32(&session.protocol, <uint32_t> protocol)
         call.reply.resp3 = protocol == 3
     describe_server(call)
 
@@ -184,19 +185,19 @@ cdef void select_command(Call* call) noexcept nogil:
     elif database < 0 or database >= DATABASES_MAX:
         write_error(call.reply, b"ERR DB index is out of range")
     else:
-        call.session.database = <int> database
+        store_relaxed_u32(&call.session.database, <uint32_t> database)
         write_ok(call.reply)
 
 
 cdef void reset_command(Call* call) noexcept nogil:
     cdef Session* session = call.session
     transaction_discard(session, call.access.keyspace)
-    session.flags &= ~<uint32_t> (SESSION_AUTHENTICATED | SESSION_REPLY_OFF | SESSION_REPLY_SKIP
-                                  | SESSION_REPLY_SKIP_NEXT | SESSION_NO_TOUCH | SESSION_NO_EVICT)
+    session_lower(session, SESSION_AUTHENTICATED | SESSION_REPLY_OFF | SESSION_REPLY_SKIP | SESSION_REPLY_SKIP_NEXT
+                  | SESSION_NO_TOUCH | SESSION_NO_EVICT)
     if load_relaxed_u32(&call.executor.service.password_required) == 0:
-        session.flags |= SESSION_AUTHENTICATED
-    session.database = 0
-    session.protocol = 2
+        session_raise(session, SESSION_AUTHENTICATED)
+    store_relaxed_u32(&session.database, 0)
+    store_relaxed_u32(&session.protocol, 2)
     call.access.no_touch = False
     call.reply.resp3 = False
     clients_set_text(&call.executor.service.clients, &session.name, NULL, 0)
@@ -205,7 +206,7 @@ cdef void reset_command(Call* call) noexcept nogil:
 
 cdef void quit_command(Call* call) noexcept nogil:
     write_ok(call.reply)
-    call.session.state = SESSION_CLOSING
+    session_become(call.session, SESSION_CLOSING)
 
 
 bind("ping", ping_command)

@@ -8,7 +8,7 @@ left out. One thread writes; a place is published with its code by `used`, so ot
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 from kvcy.commands.types cimport ERROR_CODE_BYTES, ERROR_CODES_MAX, ErrorCount, ErrorCounts
-from kvcy.engine.platform cimport load_acquire_u32, load_relaxed_u64, store_relaxed_u64, store_release_u32
+from kvcy.engine.platform cimport add_own_u64, load_acquire_u32, load_relaxed_u64, store_release_u32
 
 
 cdef ErrorCount* place_of(ErrorCounts* counts, uint64_t low, uint64_t high) noexcept nogil:
@@ -39,7 +39,7 @@ cdef void error_count(ErrorCounts* counts, const char* text, size_t size) noexce
     memcpy(words, code, length)
     place = place_of(counts, words[0], words[1])
     if place != NULL:
-        store_relaxed_u64(&place.count, place.count + 1)
+        add_own_u64(&place.count, 1)
 
 
 cdef void error_counts_add(ErrorCounts* total, const ErrorCounts* more, bint negative) noexcept nogil:

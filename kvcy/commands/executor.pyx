@@ -24,6 +24,7 @@ from kvcy.commands.cycles cimport cycles
 from kvcy.commands.helping cimport (
     helping_forbids, helping_park, helping_wanted, postponed_add, postponed_begin, postponed_free)
 from kvcy.commands.locking cimport command_keys, command_run_locked, command_settle
+from kvcy.commands.shown cimport session_become, session_lower, session_raise, session_ran
 from kvcy.commands.types cimport (
     ALL_SHARDS, BATCH_MAX, DENYOOM, ONE_KEY, PYTHON, SAMPLED, SELF_LOCKING, SESSION_AUTHENTICATED, SESSION_CLOSING,
     SESSION_CONTINUING, SESSION_NO_TOUCH, SESSION_OPEN, SESSION_PARKED, SESSION_REPLY_OFF, SESSION_REPLY_SKIP,
@@ -34,7 +35,8 @@ from kvcy.engine.block cimport Bytes
 from kvcy.engine.log cimport log_appended
 from kvcy.engine.shards cimport Key, keyspace_key, shard_unlock
 from kvcy.engine.platform cimport (
-    add_relaxed_u64, likely, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, unlikely,
+    add_own_u64, add_relaxed_u64, likely, load_relaxed_i64, load_relaxed_u32, load_relaxed_u64, store_relaxed_i64,
+    unlikely,
 )
 from kvcy.protocol.gathered cimport Gathered, gathered_release
 from kvcy.protocol.parser cimport (
@@ -93,10 +95,10 @@ cdef void executor_run(Call* call) noexcept nogil:
     cdef size_t start = call.reply.size
     cdef bint timed = call.row.flags & SAMPLED == 0 or stats.calls & SAMPLE_MASK == 0 or call.executor.time_all
     cdef uint64_t began = cycles() if timed else 0
-    stats.calls += 1
+    add_own_u64(&stats.calls, 1)
     call.access.database = call.session.database
     call.access.exclusive = call.held != NULL or call.row.flags & WRITE != 0
-    call.session.last_row = call.row
+    session_ran(call.session, call.row)
     call.keys = NULL
     call.key_count = 0
     if call.row.first_key:
@@ -106,7 +108,7 @@ cdef void executor_run(Call* call) noexcept nogil:
             return
     command_run_locked(call)
     if unlikely(call.postponed):
-        stats.calls -= 1
+        add_own_u64(&stats.calls, <uint64_t> -1)
         return
     if call.reply.size > start and call.reply.data[start] == c'-':
         account_error(call, call.reply.data + start, call.reply.size - start)
@@ -124,7 +126,7 @@ cdef inline bint run_one_key(Call* call, const Key* key) noexcept nogil:
     cdef uint64_t began = cycles() if timed else 0
     if unlikely(not executor_shard_lock(executor, key.shard, exclusive)):
         return False
-    stats.calls += 1
+    add_own_u64(&stats.calls, 1)
     call.keys = <Key*> key
     call.key_count = 1
     call.access.exclusive = exclusive
@@ -143,9 +145,10 @@ cdef inline bint run_one_key(Call* call, const Key* key) noexcept nogil:
 # --- one command
 
 cdef void executor_reply_done(Session* session) noexcept nogil:
-    session.flags &= ~<uint32_t> SESSION_REPLY_SKIP
+    session_lower(session, SESSION_REPLY_SKIP)
     if session.flags & SESSION_REPLY_SKIP_NEXT:
-        session.flags = (session.flags & ~<uint32_t> SESSION_REPLY_SKIP_NEXT) | SESSION_REPLY_SKIP
+        session_lower(session, SESSION_REPLY_SKIP_NEXT)
+        session_raise(session, SESSION_REPLY_SKIP)
 
 
 cdef inline bint ordinary(Call* call) noexcept nogil:
@@ -159,7 +162,9 @@ cdef inline bint ordinary(Call* call) noexcept nogil:
         return False
     if unlikely(row.flags & WRITE and admission_write_error(call.access.keyspace)):
         return False
-    return row.flags & PYTHON == 0 and (row.flags & DENYOOM == 0 or call.access.keyspace.memory_bytes_max == 0)
+    if row.flags & DENYOOM and load_relaxed_u64(&call.access.keyspace.memory_bytes_max) != 0:
+        return False
+    return row.flags & PYTHON == 0
 
 
 cdef inline void execute(Call* call, const Prepared* prepared) noexcept nogil:
@@ -176,7 +181,7 @@ cdef inline void execute(Call* call, const Prepared* prepared) noexcept nogil:
     if likely(ordinary(call)) or admission_check(call):
         if call.row.flags & ONE_KEY and call.row.flags & (SELF_LOCKING | ALL_SHARDS) == 0:
             call.access.database = session.database
-            session.last_row = call.row
+            session_ran(session, call.row)
             call.postponed = not run_one_key(call, &prepared.key)
         elif unlikely(helping_wanted(call)):
             helping_park(call)
@@ -199,7 +204,7 @@ cdef void keep_rest(Call* call, const Prepared* batch, uint32_t at, uint32_t cou
     cdef uint32_t index
     cdef bint kept
     if call.postponed:
-        call.session.state = SESSION_CONTINUING
+        session_become(call.session, SESSION_CONTINUING)
     call.postponed = False
     if first == count or call.session.state == SESSION_CLOSING:
         return
@@ -210,7 +215,7 @@ cdef void keep_rest(Call* call, const Prepared* batch, uint32_t at, uint32_t cou
         call.argc = batch[index].argc
         kept = kept and postponed_add(call.session, call)
     if not kept:
-        call.session.state = SESSION_CLOSING
+        session_become(call.session, SESSION_CLOSING)
 
 
 cdef void executor_try_again(Executor* executor, Session* session) noexcept nogil:
@@ -218,7 +223,7 @@ cdef void executor_try_again(Executor* executor, Session* session) noexcept nogi
     cdef Prepared prepared
     cdef Call call
     executor_call_init(&call, executor, session)
-    session.state = SESSION_OPEN
+    session_become(session, SESSION_OPEN)
     while postponed.done < postponed.count and session.state == SESSION_OPEN:
         call.row = postponed.commands[postponed.done].row
         call.argv = postponed.commands[postponed.done].argv
@@ -229,7 +234,7 @@ cdef void executor_try_again(Executor* executor, Session* session) noexcept nogi
         call.whole = postponed.commands[postponed.done]
         execute(&call, &prepared)
         if call.postponed:
-            session.state = SESSION_CONTINUING
+            session_become(session, SESSION_CONTINUING)
             executor_call_done(&call)
             return
         deferred_free(call.whole)                # if it has not changed hands
@@ -252,7 +257,7 @@ cdef void run_batch(Call* call, const Prepared* batch, uint32_t count) noexcept 
         if unlikely(call.postponed or call.session.state != SESSION_OPEN):
             keep_rest(call, batch, index, count)
             break
-    executor.commands += count
+    add_own_u64(&executor.commands, count)
     call.session.commands += count
     executor.budget -= count
     if executor.ahead_count == 0:
@@ -264,7 +269,7 @@ cdef void end_with_error(Call* call, ParseResult result) noexcept nogil:
     cdef char[128] text
     cdef size_t size = 4
     cdef const char* error = call.session.parser.error
-    call.session.state = SESSION_CLOSING
+    session_become(call.session, SESSION_CLOSING)
     if call.session.flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP):
         return
     if result == PARSE_NO_MEMORY:
@@ -304,12 +309,12 @@ cdef void run_whole(Call* call) noexcept nogil:
     execute(call, &prepared)
     if call.postponed:
         call.postponed = False
-        call.session.state = SESSION_CONTINUING
+        session_become(call.session, SESSION_CONTINUING)
         if not postponed_begin(call.session, 1) or not postponed_add(call.session, call):
-            call.session.state = SESSION_CLOSING
+            session_become(call.session, SESSION_CLOSING)
     deferred_free(call.whole)                    # if it has not changed hands
     call.whole = NULL
-    executor.commands += 1
+    add_own_u64(&executor.commands, 1)
     call.session.commands += 1
     executor.budget -= executor.budget != 0
 
@@ -319,7 +324,7 @@ cdef inline ParseResult run_parsed(Call* call, const Prepared* batch, uint32_t c
     """Runs a batch, and what the parser said behind it. PARSE_COMMAND: there may be more."""
     cdef Session* session = call.session
     if unlikely(load_relaxed_u32(&session.killed)):
-        session.state = SESSION_CLOSING
+        session_become(session, SESSION_CLOSING)
         return result
     if count:
         run_batch(call, batch, count)
@@ -330,7 +335,7 @@ cdef inline ParseResult run_parsed(Call* call, const Prepared* batch, uint32_t c
         else:
             end_with_error(call, result)
     if unlikely(call.reply.failed):
-        session.state = SESSION_CLOSING
+        session_become(session, SESSION_CLOSING)
     if unlikely(call.reply.size > REPLY_BYTES_SOFT):
         call.executor.budget = 0
     return result
@@ -362,7 +367,7 @@ cdef inline void feed_begin(Call* call, Executor* executor, Session* session) no
     executor_call_init(call, executor, session)
     # One comparison for 0 <= slow_us < SAMPLED_US_MIN: as an unsigned number, off is huge.
     executor.time_all = <uint64_t> load_relaxed_i64(&executor.service.slow_us) < SAMPLED_US_MIN
-    session.last_ms = executor.now_ms
+    store_relaxed_i64(&session.last_ms, executor.now_ms)
 
 
 cdef size_t executor_feed(Executor* executor, Session* session, const char* data, size_t size) noexcept nogil:
@@ -412,9 +417,9 @@ cdef void executor_command(Executor* executor, Session* session, Bytes* argv, ui
     call.row = prepared.row
     call.argv = argv
     call.argc = argc
-    session.last_ms = executor.now_ms
+    store_relaxed_i64(&session.last_ms, executor.now_ms)
     execute(&call, &prepared)
-    executor.commands += 1
+    add_own_u64(&executor.commands, 1)
     session.commands += 1
     executor_call_done(&call)
 
@@ -430,7 +435,7 @@ cdef void executor_continue(Executor* executor, Session* session) noexcept nogil
         session.continuation.discard(session.continuation.state)
         session.continuation.step = NULL
         session.continuation.state = NULL
-        session.state = SESSION_OPEN
+        session_become(session, SESSION_OPEN)
         if session.flags & REPLY_MODES:
             if session.flags & (SESSION_REPLY_OFF | SESSION_REPLY_SKIP):
                 writer_rewind(&executor.reply, position)

@@ -7,6 +7,7 @@ from kvcy.commands.call cimport deferred_free
 from kvcy.commands.executor cimport executor_call_done, executor_call_init, executor_reply_done, executor_run
 from kvcy.commands.executors cimport executor_free, executor_new
 from kvcy.commands.helping cimport session_state_after
+from kvcy.commands.shown cimport session_become
 from kvcy.commands.types cimport (
     SESSION_CLOSING, SESSION_OPEN, SESSION_REPLY_OFF, SESSION_REPLY_SKIP, Call)
 from kvcy.engine.clock cimport pause_ns
@@ -37,17 +38,17 @@ cdef void run_deferred(Session* session, Executor* executor) noexcept nogil:
 cdef Helped* helper_run(Session* session, Keyspace* keyspace, Service* service) noexcept nogil:
     cdef Helped* helped = <Helped*> malloc(sizeof(Helped))
     cdef Executor* executor = executor_new(keyspace, service) if helped != NULL else NULL
-    session.state = SESSION_CLOSING
+    session_become(session, SESSION_CLOSING)
     if executor != NULL:
-        session.state = SESSION_OPEN
+        session_become(session, SESSION_OPEN)
         add_relaxed_u32(&keyspace.long_commands, 1)
         run_deferred(session, executor)
         add_relaxed_u32(&keyspace.long_commands, <uint32_t> -1)
         executor_reply_done(session)
         if session.state == SESSION_OPEN:
-            session.state = session_state_after(session)
+            session_become(session, session_state_after(session))
         if executor.reply.failed:
-            session.state = SESSION_CLOSING
+            session_become(session, SESSION_CLOSING)
         helped.reply = executor.reply
         helped.gate = executor.gate
         writer_init(&executor.reply)

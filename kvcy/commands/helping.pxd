@@ -41,5 +41,5 @@ cdef bint helping_forbids(const Call* call) noexcept nogil
 cdef bint postponed_begin(Session* session, uint32_t count) noexcept nogil
 cdef bint postponed_add(Session* session, Call* call) noexcept nogil
 # What a session is that has waited for its answer: CONTINUING if it has commands to be tried again, else OPEN.
-cdef int session_state_after(const Session* session) noexcept nogil
+cdef uint32_t session_state_after(const Session* session) noexcept nogil
 cdef void postponed_free(Session* session) noexcept nogil            # nothing is done if there is none

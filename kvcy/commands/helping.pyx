@@ -3,6 +3,7 @@
 from libc.stdlib cimport calloc, free
 from libc.string cimport strcmp
 from kvcy.commands.call cimport call_keep, deferred_free, reply_out_of_memory
+from kvcy.commands.shown cimport session_become
 from kvcy.commands.types cimport (
     ALL_SHARDS, DENYOOM, PYTHON, SELF_LOCKING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, UNQUEUED, Row,
     Transaction)
@@ -39,7 +40,7 @@ cdef void helping_park(Call* call) noexcept nogil:
     if call.session.deferred == NULL:
         reply_out_of_memory(call)
     else:
-        call.session.state = SESSION_PARKED
+        session_become(call.session, SESSION_PARKED)
 
 
 cdef bint helping_is_awaited(const Session* session) noexcept nogil:
@@ -73,7 +74,7 @@ cdef bint postponed_add(Session* session, Call* call) noexcept nogil:
     return True
 
 
-cdef int session_state_after(const Session* session) noexcept nogil:
+cdef uint32_t session_state_after(const Session* session) noexcept nogil:
     return SESSION_OPEN if session.postponed == NULL else SESSION_CONTINUING
 
 

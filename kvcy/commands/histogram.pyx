@@ -2,7 +2,7 @@
 """How long a command's calls took: see histogram.pxd."""
 from libc.stdlib cimport calloc, free
 from kvcy.commands.types cimport HISTOGRAM_BUCKETS
-from kvcy.engine.platform cimport invariant, load_relaxed_u64, store_relaxed_u64
+from kvcy.engine.platform cimport add_own_u64, invariant, load_relaxed_u64
 
 cdef extern from *:
     """
@@ -46,7 +46,7 @@ cdef void histogram_note(RowStats* stats, uint64_t spent_ns) noexcept nogil:
     cdef uint32_t bucket = bucket_of(spent_ns)
     invariant(bucket < HISTOGRAM_BUCKETS)
     if histogram != NULL:
-        store_relaxed_u64(&histogram.counts[bucket], histogram.counts[bucket] + 1)
+        add_own_u64(&histogram.counts[bucket], 1)
 
 
 cdef const Histogram* histogram_of(const RowStats* stats) noexcept nogil:

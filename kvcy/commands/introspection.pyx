@@ -16,6 +16,7 @@ from kvcy.commands.clients cimport (
 )
 from kvcy.commands.registry cimport bind
 from kvcy.commands.rows import Row
+from kvcy.commands.shown cimport session_become, session_lower, session_raise
 from kvcy.commands.types cimport (
     SESSION_CLOSING, SESSION_NO_EVICT, SESSION_NO_TOUCH, SESSION_REPLY_OFF, SESSION_REPLY_SKIP, SESSION_REPLY_SKIP_NEXT,
     Call, Clients, Session,
@@ -109,13 +110,13 @@ cdef void reply_command(Call* call) noexcept nogil:
     """The executor drops what was written while one of the flags stands."""
     cdef Session* session = call.session
     if arg_is(&call.argv[2], b"on"):
-        session.flags &= ~<uint32_t> (SESSION_REPLY_OFF | SESSION_REPLY_SKIP)
+        session_lower(session, SESSION_REPLY_OFF | SESSION_REPLY_SKIP)
         write_ok(call.reply)
     elif arg_is(&call.argv[2], b"off"):
-        session.flags |= SESSION_REPLY_OFF
+        session_raise(session, SESSION_REPLY_OFF)
     elif arg_is(&call.argv[2], b"skip"):
         if session.flags & SESSION_REPLY_OFF == 0:
-            session.flags |= SESSION_REPLY_SKIP_NEXT
+            session_raise(session, SESSION_REPLY_SKIP_NEXT)
     else:
         reply_syntax_error(call)
 
@@ -123,9 +124,9 @@ cdef void reply_command(Call* call) noexcept nogil:
 cdef void switch_flag(Call* call, uint32_t flag) noexcept nogil:
     """Sets or clears a flag of the session as the argument says."""
     if arg_is(&call.argv[2], b"on"):
-        call.session.flags |= flag
+        session_raise(call.session, flag)
     elif arg_is(&call.argv[2], b"off"):
-        call.session.flags &= ~flag
+        session_lower(call.session, flag)
     else:
         reply_syntax_error(call)
         return
@@ -280,7 +281,7 @@ cdef int64_t kill_matching(Call* call, const Filter* kill_filter) noexcept nogil
                 and not (kill_filter.skip_me and session == call.session)):
             count += 1
             if session == call.session:
-                session.state = SESSION_CLOSING
+                session_become(session, SESSION_CLOSING)
             else:
                 clients_kill(session)
         session = session.next

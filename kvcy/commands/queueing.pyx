@@ -8,12 +8,13 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free, realloc
 from kvcy.commands.call cimport call_keep, deferred_free
 from kvcy.commands.helping cimport LONG_WEIGHT_MIN, helping_keys
+from kvcy.commands.shown cimport session_lower, session_raise
 from kvcy.commands.types cimport (
     PYTHON, SELF_LOCKING, SESSION_MULTI, SESSION_MULTI_FAILED, Call, Deferred, Session, Transaction,
 )
 from kvcy.engine.block cimport block_release
 from kvcy.engine.shards cimport Keyspace
-from kvcy.engine.platform cimport store_relaxed_u32
+from kvcy.engine.platform cimport add_own_u64, store_relaxed_u32, store_relaxed_u64
 from kvcy.engine.watch cimport watch_clear, watch_clear_some
 from kvcy.protocol.gathered cimport gathered_shrink
 
@@ -22,7 +23,7 @@ cdef bint transaction_begin(Session* session) noexcept nogil:
     session.transaction = <Transaction*> calloc(1, sizeof(Transaction))
     if session.transaction == NULL:
         return False
-    session.flags |= SESSION_MULTI
+    session_raise(session, SESSION_MULTI)
     return True
 
 
@@ -65,14 +66,14 @@ cdef bint transaction_queue(Call* call) noexcept nogil:
     transaction.count += 1
     transaction.flags_or |= call.row.flags
     transaction.weight += LONG_WEIGHT_MIN if call.row.flags & SELF_LOCKING else max(helping_keys(call), <uint32_t> 1)
-    session.queue_count = transaction.count
-    session.queue_bytes += command.memory_bytes + sizeof(Deferred*)
+    store_relaxed_u32(&session.queue_count, transaction.count)
+    add_own_u64(&session.queue_bytes, command.memory_bytes + sizeof(Deferred*))
     return True
 
 
 cdef void transaction_flag(Session* session) noexcept nogil:
     if session.flags & SESSION_MULTI:
-        session.flags |= SESSION_MULTI_FAILED
+        session_raise(session, SESSION_MULTI_FAILED)
 
 
 cdef void transaction_free(Transaction* transaction) noexcept nogil:
@@ -116,7 +117,7 @@ cdef void transaction_unwatch(Session* session, Keyspace* keyspace) noexcept nog
 cdef void transaction_discard(Session* session, Keyspace* keyspace) noexcept nogil:
     transaction_free(session.transaction)
     session.transaction = NULL
-    session.queue_count = 0
-    session.queue_bytes = 0
-    session.flags &= ~<uint32_t> (SESSION_MULTI | SESSION_MULTI_FAILED)
+    store_relaxed_u32(&session.queue_count, 0)
+    store_relaxed_u64(&session.queue_bytes, 0)
+    session_lower(session, SESSION_MULTI | SESSION_MULTI_FAILED)
     transaction_unwatch(session, keyspace)

@@ -359,7 +359,7 @@ cdef class ServiceHandle:
             service_reset_stats(self.service)
 
     def slow_count(self) -> int:
-        return self.service.slow_count
+        return load_relaxed_u32(&self.service.slow_count)
 
     def slow_log(self, count: int = -1) -> list:
         """The newest `count` (negative: all) as (id, time_s, duration_us, [arguments], address, name)."""

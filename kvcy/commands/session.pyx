@@ -12,6 +12,7 @@ from kvcy.commands.executor cimport (
 )
 from kvcy.commands.helping cimport postponed_free, session_state_after
 from kvcy.commands.queueing cimport transaction_discard
+from kvcy.commands.shown cimport session_become
 from kvcy.commands.transactions cimport exec_answer, exec_is_waiting
 from kvcy.commands.types cimport (
     SESSION_AUTHENTICATED, SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, SESSION_REPLY_OFF,
@@ -65,7 +66,7 @@ cdef void session_free(Session* session, Keyspace* keyspace) noexcept nogil:
 cdef size_t session_feed(Session* session, Executor* executor, const char* data, size_t size) noexcept nogil:
     if session.state == SESSION_CONTINUING:
         if load_relaxed_u32(&session.killed):
-            session.state = SESSION_CLOSING
+            session_become(session, SESSION_CLOSING)
         elif session.postponed != NULL:
             executor_try_again(executor, session)
         else:
@@ -117,10 +118,10 @@ cdef void session_resume(Session* session, Executor* executor, Block* reply) noe
             write_raw_whole(&executor.reply, reply)
         deferred_free(session.deferred)
         session.deferred = NULL
-        session.state = session_state_after(session)
+        session_become(session, session_state_after(session))
     executor_reply_done(session)
     if load_relaxed_u32(&session.killed) or executor.reply.failed:
-        session.state = SESSION_CLOSING
+        session_become(session, SESSION_CLOSING)
 
 
 cdef bint session_execute(Session* session, Executor* executor, Bytes* argv, uint32_t argc) noexcept nogil:

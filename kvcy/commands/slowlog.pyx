@@ -13,6 +13,7 @@ from kvcy.commands.types cimport (
     Deferred, LatencyEvent, LatencySample, LatencySeries, Service, Session, SlowEntry,
 )
 from kvcy.engine.block cimport Bytes
+from kvcy.engine.platform cimport store_relaxed_u32
 from kvcy.engine.rwlock cimport rwlock_write, rwlock_write_done
 from kvcy.protocol.writer cimport format_int
 
@@ -73,7 +74,7 @@ cdef void service_slow_note(Service* service, const Session* session, const Byte
     service.slow_newest = (service.slow_newest + 1) % service.slow_capacity
     entry = &service.slow_entries[service.slow_newest]
     if service.slow_count < service.slow_capacity:
-        service.slow_count += 1
+        store_relaxed_u32(&service.slow_count, service.slow_count + 1)
     else:
         old = entry.command
     entry.id = service.slow_next_id
@@ -111,7 +112,7 @@ cdef bint service_slow_resize(Service* service, uint32_t capacity) noexcept nogi
     old = service.slow_entries
     service.slow_entries = made
     service.slow_capacity = capacity
-    service.slow_count = kept
+    store_relaxed_u32(&service.slow_count, kept)
     service.slow_newest = kept - 1 if kept else (capacity - 1 if capacity else 0)
     rwlock_write_done(&service.lock)
     free(old)
@@ -123,7 +124,7 @@ cdef void service_slow_reset(Service* service) noexcept nogil:
     rwlock_write(&service.lock)
     for age in range(service.slow_count):
         deferred_free(service_slow_entry(service, age).command)
-    service.slow_count = 0
+    store_relaxed_u32(&service.slow_count, 0)
     rwlock_write_done(&service.lock)
 
 

@@ -12,7 +12,7 @@ answers take their places in the reply.
 Limits: such a command does not see what the transaction's own data commands do, and if a watched key changes while
 Python works, EXEC answers null although Python's commands have had their effect.
 """
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc
 from kvcy.commands.call cimport call_keep, reply_out_of_memory
 from kvcy.commands.cycles cimport cycles
@@ -22,13 +22,14 @@ from kvcy.commands.locking cimport command_lock, command_shards, command_unlock
 from kvcy.commands.queueing cimport transaction_begin, transaction_discard, transaction_unwatch
 from kvcy.commands.registry cimport bind
 from kvcy.commands.rows import Row
+from kvcy.commands.shown cimport session_become
 from kvcy.commands.types cimport (
     PYTHON, SESSION_MULTI, SESSION_MULTI_FAILED, SESSION_OPEN, SESSION_PARKED, SESSION_REPLY_OFF, SESSION_REPLY_SKIP,
     Call, Deferred, Executor, Session, Transaction,
 )
 from kvcy.engine.block cimport Block, block_retain
 from kvcy.engine.shards cimport Keyspace, ShardSet, shard_lock, shard_unlock, shards_clear
-from kvcy.engine.platform cimport load_relaxed_u32
+from kvcy.engine.platform cimport add_own_u64, load_relaxed_u32
 from kvcy.engine.watch cimport watch_add, watch_broken, watch_shards
 from kvcy.protocol.writer cimport (
     WriterPosition, write_array, write_error, write_null_array, write_ok, write_raw_whole, writer_position,
@@ -118,7 +119,7 @@ cdef void exec_command(Call* call) noexcept nogil:
             reply_out_of_memory(call)
         else:
             await_answer(session)
-            session.state = SESSION_PARKED
+            session_become(session, SESSION_PARKED)
 
 
 cdef bint await_answer(Session* session) noexcept nogil:
@@ -145,16 +146,16 @@ cdef void exec_answer(Session* session, Executor* executor, Block* reply) noexce
         block_retain(reply)
     transaction.answers[transaction.answered] = reply
     transaction.answered += 1
-    executor.stats[session.deferred.row.number].calls += 1
+    add_own_u64(&executor.stats[session.deferred.row.number].calls, 1)
     if await_answer(session):
         return
     if executor.serves_others and helping_ends_long(session):
         session.deferred = transaction.ending
         transaction.ending = NULL
-        executor.stats[session.deferred.row.number].calls -= 1       # the helper counts it
+        add_own_u64(&executor.stats[session.deferred.row.number].calls, <uint64_t> -1)       # the helper counts it
         return
     position = writer_position(&executor.reply)
-    session.state = SESSION_OPEN
+    session_become(session, SESSION_OPEN)
     executor_call_init(&call, executor, session)
     exec_queue(&call)
     executor_call_done(&call)
@@ -226,7 +227,7 @@ cdef void run_queue(Call* call, const ShardSet* shards) noexcept nogil:
             writer_rewind(call.reply, position)
     call.access.hits = inner.access.hits
     call.access.misses = inner.access.misses
-    call.executor.commands += transaction.count
+    add_own_u64(&call.executor.commands, transaction.count)
 
 
 bind("multi", multi_command)

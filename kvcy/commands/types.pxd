@@ -189,31 +189,32 @@ cdef struct Transaction:           # what MULTI has queued
 
 ctypedef void (*Wake)(void* carrier) noexcept nogil
 
-cdef struct Session:
+cdef struct Session:               # what is shown to other threads: shown.pxd
     uint64_t id
     Parser parser
-    uint32_t flags                 # SessionFlag bits; written by the carrier's thread only
+    uint32_t flags                 # SessionFlag bits (shown)
     uint32_t killed                # atomic: CLIENT KILL: the carrier closes it as soon as it notices
-    int state                      # SessionState
-    int database
+    uint32_t state                 # SessionState (shown)
+    uint32_t database              # (shown)
     Watcher watcher
     Transaction* transaction       # NULL outside MULTI
-    uint32_t queue_count           # commands MULTI has queued, and their bytes: others may look at these two
-    size_t queue_bytes
+    uint32_t queue_count           # commands MULTI has queued (shown)
+    uint64_t queue_bytes           # what they take (shown)
     Deferred* deferred             # while SESSION_PARKED: the command Python has to answer
     Continuation continuation      # valid while SESSION_CONTINUING
     Postponed* postponed           # or, if not NULL, commands that are to be tried again
     int64_t created_ms             # Unix time
-    int64_t last_ms                # of the last command
-    const Row* last_row
+    int64_t last_ms                # of the last command (shown)
+    const Row* last_row            # (shown)
     uint64_t commands
     uint64_t bytes_in              # these four are the carrier's to keep
     uint64_t bytes_out
-    size_t input_bytes             # what the carrier keeps of an unfinished command (CLIENT LIST qbuf)
-    size_t output_bytes            # what the carrier still has to send (oll/omem)
+    uint64_t input_bytes           # what the carrier keeps of an unfinished command (CLIENT LIST qbuf; shown)
+    uint64_t output_bytes          # what the carrier still has to send (oll/omem; shown)
+    uint64_t array_bytes           # parser_array_bytes, when clients_count was last called (shown)
     uint64_t counted_bytes         # what clients_count was last told of it (atomic)
     int fd
-    uint8_t protocol               # 2 or 3
+    uint32_t protocol              # 2 or 3 (shown)
     Wake wake                      # called by another thread after it set `killed`; may not block; NULL: none
     void* carrier                  # its argument
     # NUL-terminated texts, owned; changed only under the registry's lock
@@ -332,7 +333,7 @@ cdef struct Service:
     int64_t slow_us                # slowlog-log-slower-than (atomic); negative: off
     SlowEntry* slow_entries        # [slow_capacity]; slow_capacity is slowlog-max-len
     uint32_t slow_capacity
-    uint32_t slow_count
+    uint32_t slow_count            # read relaxed without the lock, too
     uint32_t slow_newest
     uint64_t slow_next_id
     uint64_t latency_threshold_ms  # latency-monitor-threshold (atomic); 0: off

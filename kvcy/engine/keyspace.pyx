@@ -20,7 +20,7 @@ from kvcy.engine.partition cimport (
     Partition, partition_add, partition_entry, partition_entry_bytes, partition_find, partition_list,
     partition_new, partition_remove, partition_replace)
 from kvcy.engine.platform cimport (
-    add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_relaxed_u32, store_relaxed_u32,
+    add_own_u64, add_relaxed_u32, add_relaxed_u64, invariant, load_acquire_u32, load_relaxed_u32, store_relaxed_u32,
     store_relaxed_u64, unlikely)
 from kvcy.engine.shards cimport (
     TOUCHES_MAX, Shard, key_hash, load_kind, shard_keep_touch, shard_lock, shard_unlock, store_partition)
@@ -146,7 +146,7 @@ cdef inline void changed(Access* access, int database, const Key* key) noexcept 
     """The single point every mutation of a key passes, under the lock it was or will be applied under."""
     cdef Shard* shard = &access.keyspace.shards[key.shard]
     invariant(access.exclusive)
-    store_relaxed_u64(&shard.dirty, shard.dirty + 1)
+    add_own_u64(&shard.dirty, 1)
     if unlikely(shard.watched != NULL):
         watchlist_touch(shard.watched, database, key.bits, key.data, key.size)
 
@@ -165,9 +165,9 @@ cdef inline Change change_of(const Access* access, int database, const Key* key)
 
 cdef inline void count_keys(Shard* shard, int database, int keys, int volatile_keys) noexcept nogil:
     if keys:
-        store_relaxed_u64(&shard.counts[database], shard.counts[database] + keys)
+        add_own_u64(&shard.counts[database], keys)
     if volatile_keys:
-        store_relaxed_u64(&shard.volatile_counts[database], shard.volatile_counts[database] + volatile_keys)
+        add_own_u64(&shard.volatile_counts[database], volatile_keys)
 
 
 cdef void remove_slot(Access* access, Partition* partition, Slot* slot, const Key* key, int database) noexcept nogil:

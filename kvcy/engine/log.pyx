@@ -29,9 +29,7 @@ from kvcy.engine.memory cimport (
     memory_array_free, memory_array_new, memory_array_set_leaving, memory_free, memory_new, memory_new_zeroed,
 )
 from kvcy.engine.platform cimport (
-    invariant, likely, load_acquire_u64, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, store_release_u32,
-    unlikely,
-)
+    add_own_u64, invariant, likely, load_acquire_u64, load_relaxed_u32, load_relaxed_u64, store_release_u32, unlikely)
 from kvcy.engine.rwlock cimport spin_lock
 
 cdef enum:
@@ -183,7 +181,7 @@ cdef uint64_t log_append(Log* log, const LogPiece* pieces, size_t count, int64_t
         for i in range(count):
             place = ring_put_slowly(log, place, pieces[i].data, pieces[i].size, end)
         ring_put_slowly(log, place, kvcy_log_zeros, end - place, end)
-    store_relaxed_u64(&log.records, log.records + 1)
+    add_own_u64(&log.records, 1)
     store_ordered_u64(&log.appended, end)
     store_release_u32(&log.lock, 0)
     if unlikely(end - load_relaxed_u64(&log.taken) > log.first.bytes >> 1):

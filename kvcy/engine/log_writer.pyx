@@ -25,7 +25,7 @@ from kvcy.engine.log cimport (
 )
 from kvcy.engine.log_format cimport place_in_file, record_space
 from kvcy.engine.log_segment cimport segment_make
-from kvcy.engine.platform cimport invariant, load_relaxed_u64, store_relaxed_u64
+from kvcy.engine.platform cimport add_own_u64, invariant, load_relaxed_u64, store_relaxed_u64
 
 cdef enum:
     ZERO_AHEAD_BYTES = 1 << 19      # a power of two
@@ -90,9 +90,10 @@ cdef void prepare(Log* log) noexcept nogil:
 cdef void prepare_in_time(Log* log, uint64_t now_ns) noexcept nogil:
     """Where no other thread makes segments: makes the next one when more than half of this one is used."""
     cdef uint64_t room = (log.segment + 1) * log.segment_bytes - log.written
-    if log.next_state == NEXT_READY or room > log.segment_bytes // 2 or load_ordered_u32(&log.preparers) != 0:
+    cdef uint32_t state = load_ordered_u32(&log.next_state)
+    if state == NEXT_READY or room > log.segment_bytes // 2 or load_ordered_u32(&log.preparers) != 0:
         return
-    if log.next_state == NEXT_WANTED or now_ns - log.prepared_ns >= LOG_RETRY_NS:
+    if state == NEXT_WANTED or now_ns - log.prepared_ns >= LOG_RETRY_NS:
         log.prepared_ns = now_ns
         prepare(log)
 
@@ -125,9 +126,9 @@ cdef int sync_written(Log* log) noexcept nogil:
     us = (log.now_ns() - began_ns) // 1000
     log.sync_began_ns = began_ns
     log.synced = log.written
-    store_relaxed_u64(&log.syncs, log.syncs + 1)
+    add_own_u64(&log.syncs, 1)
     store_relaxed_u64(&log.sync_last_us, us)
-    store_relaxed_u64(&log.sync_total_us, log.sync_total_us + us)
+    add_own_u64(&log.sync_total_us, us)
     if us > log.sync_max_us:
         store_relaxed_u64(&log.sync_max_us, us)
     return 0
@@ -181,7 +182,7 @@ cdef int write_out(Log* log, uint64_t limit) noexcept nogil:
                     log.file, ring.data + place, size, place_in_file(log.written, log.segment_bytes))
             if answer == 0:
                 store_ordered_u64(&log.written, log.written + size)
-                store_relaxed_u64(&log.writes, log.writes + 1)
+                add_own_u64(&log.writes, 1)
                 log_give_room(log, log.written)
         if answer < 0:
             if not is_full_disk(answer):
@@ -215,7 +216,7 @@ cdef uint64_t next_turn(Log* log, uint64_t now_ns) noexcept nogil:
         return LOG_SLEEP_MAX_NS
     if log.state == LOG_FULL or load_ordered_u32(&log.next_state) == NEXT_FAILED:
         return LOG_RETRY_NS
-    if log.boundary > log.durable and log.policy == LOG_EVERYSEC:
+    if log.boundary > log.durable and load_ordered_u32(&log.policy) == LOG_EVERYSEC:
         since = now_ns - log.sync_began_ns
         return LOG_SYNC_NS - since if since < LOG_SYNC_NS else 0
     return LOG_SLEEP_MAX_NS
@@ -338,7 +339,7 @@ cdef void log_flush_run(Log* log) noexcept nogil:
                 break
         elif log.state == LOG_FULL:
             futex_wait(&log.stopping, 0, LOG_RETRY_NS)
-        elif ns != 0 and log.wrote and log.policy != LOG_ALWAYS:
+        elif ns != 0 and log.wrote and load_ordered_u32(&log.policy) != LOG_ALWAYS:
             sleep(log, PACING, ns if ns < LOG_PACE_NS else LOG_PACE_NS)
         elif ns != 0:
             sleep(log, SLEEPING, ns)

@@ -26,7 +26,7 @@ cdef extern from *:
         return memory;
     }
     static void* kvcy_map_resize(void* memory, size_t size, size_t new_size) {
-    #ifdef MREMAP_MAYMOVE
+    #if defined(MREMAP_MAYMOVE) && !defined(__SANITIZE_THREAD__)     /* which does not see memory change hands so */
         void* moved = mremap(memory, size, new_size, MREMAP_MAYMOVE);
         return moved == MAP_FAILED ? NULL : moved;
     #else

@@ -22,6 +22,7 @@ cdef extern from *:
     #define KVCY_STORE_RELAXED(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELAXED)
     #define KVCY_LOAD_ACQUIRE(p)      __atomic_load_n((p), __ATOMIC_ACQUIRE)
     #define KVCY_STORE_RELEASE(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+    #define KVCY_ADD_OWN(p, v)        __atomic_store_n((p), *(p) + (v), __ATOMIC_RELAXED)
     #define KVCY_ADD_RELAXED(p, v)    __atomic_add_fetch((p), (v), __ATOMIC_RELAXED)
     #define KVCY_ADD_ACQ_REL(p, v)    __atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
     #define KVCY_LIKELY(x)            __builtin_expect(!!(x), 1)
@@ -48,6 +49,8 @@ cdef extern from *:
     uint64_t load_acquire_u64 "KVCY_LOAD_ACQUIRE"(const uint64_t*) nogil
     void store_release_u32 "KVCY_STORE_RELEASE"(uint32_t*, uint32_t) nogil
     void store_release_u64 "KVCY_STORE_RELEASE"(uint64_t*, uint64_t) nogil
+    # To a word that nobody else changes meanwhile, and others read relaxed.
+    void add_own_u64 "KVCY_ADD_OWN"(uint64_t*, uint64_t) nogil
     uint32_t add_relaxed_u32 "KVCY_ADD_RELAXED"(uint32_t*, uint32_t) nogil
     uint64_t add_relaxed_u64 "KVCY_ADD_RELAXED"(uint64_t*, uint64_t) nogil
     int64_t add_relaxed_i64 "KVCY_ADD_RELAXED"(int64_t*, int64_t) nogil

@@ -19,7 +19,7 @@ from kvcy.engine.entry cimport (
 from kvcy.engine.files cimport file_sync, file_truncate, file_write_at, file_write_back
 from kvcy.engine.operations cimport OPERATION_HEAD_MAX, entry_head_write
 from kvcy.engine.partition cimport Partition, partition_entry
-from kvcy.engine.platform cimport invariant, load_relaxed_u32, prefetch, store_relaxed_u64
+from kvcy.engine.platform cimport add_own_u64, invariant, load_relaxed_u32, prefetch, store_relaxed_u64
 from kvcy.engine.shards cimport DATABASES_MAX, Shard, shard_lock, shard_unlock
 from kvcy.engine.table cimport Slot, table_from, table_next
 
@@ -268,9 +268,9 @@ cdef int block_end(SnapshotWriter* writer, uint32_t shard, int database, uint32_
     header.header_checksum = crc32c(writer.seed, &header.checksum, SNAPSHOT_BLOCK_HEADER_BYTES - 4)
     memcpy(writer.buffer, &header, SNAPSHOT_BLOCK_HEADER_BYTES)
     error = block_send(writer)
-    store_relaxed_u64(&progress.keys, progress.keys + writer.count)
+    add_own_u64(&progress.keys, writer.count)
     store_relaxed_u64(&progress.bytes, writer.offset)
-    store_relaxed_u64(&progress.blocks, progress.blocks + 1)
+    add_own_u64(&progress.blocks, 1)
     if writer.position > progress.greatest_position:
         store_relaxed_u64(&progress.greatest_position, writer.position)
     block_reset(writer)
@@ -333,7 +333,7 @@ cdef int write_shard(SnapshotWriter* writer, uint32_t shard) noexcept nogil:
             if again:
                 break
         if not again:
-            store_relaxed_u64(&writer.progress.shards, writer.progress.shards + 1)
+            add_own_u64(&writer.progress.shards, 1)
             return 0
         block_reset(writer)
         writer.offset = offset
@@ -341,7 +341,7 @@ cdef int write_shard(SnapshotWriter* writer, uint32_t shard) noexcept nogil:
         store_relaxed_u64(&writer.progress.bytes, before.bytes)
         store_relaxed_u64(&writer.progress.blocks, before.blocks)
         store_relaxed_u64(&writer.progress.greatest_position, before.greatest_position)
-        store_relaxed_u64(&writer.progress.restarts, writer.progress.restarts + 1)
+        add_own_u64(&writer.progress.restarts, 1)
     return -EAGAIN
 
 

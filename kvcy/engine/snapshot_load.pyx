@@ -16,7 +16,7 @@ from kvcy.engine.fill cimport Fill, fill_add, fill_begin, fill_end
 from kvcy.engine.operations cimport DECODED_END, DECODED_ONE, Decoded, Operation, entry_next, entry_plain
 from kvcy.engine.partition cimport EntryPlan, Partition, partition_add, partition_find, partition_new
 from kvcy.engine.platform cimport (
-    add_acq_rel_u32, add_relaxed_u32, add_relaxed_u64, likely, load_relaxed_u32, store_relaxed_u64, unlikely)
+    add_acq_rel_u32, add_own_u64, add_relaxed_u32, add_relaxed_u64, likely, load_relaxed_u32, unlikely)
 from kvcy.engine.shards cimport DATABASES_MAX, SHARDS_MAX, Key, Shard, keyspace_key, store_partition
 from kvcy.engine.snapshot cimport (
     SNAPSHOT_BLOCK_HEADER_BYTES, SNAPSHOT_FOOTER_SHARD, SNAPSHOT_HEADER_BYTES, SNAPSHOT_VERSION, BlockHeader,
@@ -276,8 +276,8 @@ cdef bint load_block(SnapshotFile* snapshot, Keyspace* keyspace, const Extent* e
     if not loaded:
         return False
     if keyspace != NULL:
-        store_relaxed_u64(&shard.counts[extent.database], shard.counts[extent.database] + extent.count)
-        store_relaxed_u64(&shard.volatile_counts[extent.database], shard.volatile_counts[extent.database] + expiring)
+        add_own_u64(&shard.counts[extent.database], extent.count)
+        add_own_u64(&shard.volatile_counts[extent.database], expiring)
     add_relaxed_u64(&snapshot.loaded_keys, extent.count)
     add_relaxed_u64(&snapshot.loaded_bytes, extent.size)
     return True

@@ -6,7 +6,7 @@ from kvcy.engine.journal cimport journal_flush, journal_swap
 from kvcy.engine.keyspace cimport keyspace_peek
 from kvcy.engine.ordered_compact cimport ordered_compact
 from kvcy.engine.partition cimport Partition, partition_disown, partition_entry, partition_free
-from kvcy.engine.platform cimport invariant, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
+from kvcy.engine.platform cimport add_own_u64, invariant, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
 from kvcy.engine.quiet cimport quiet_reclaim, quiet_retire_noted
 from kvcy.engine.ranging cimport INDEX_PARTIAL, INDEX_SLOTS, index_slice
 from kvcy.engine.shards cimport DATABASES_MAX, Key, Shard, keyspace_key, shard_lock, shard_unlock, store_partition
@@ -27,7 +27,7 @@ cdef void database_flush(Access* access, Shard* shard, uint32_t index, int datab
         return
     if shard.watched != NULL:
         watched_touch_present(access, shard, index, database, database)
-    store_relaxed_u64(&shard.dirty, shard.dirty + shard.counts[database])
+    add_own_u64(&shard.dirty, shard.counts[database])
     store_partition(&shard.partitions[database], NULL)
     partition_disown(partition)
     store_relaxed_u64(&shard.counts[database], 0)
@@ -107,7 +107,7 @@ cdef void keyspace_swap(Access* access, int first, int second) noexcept nogil:
         return
     for i in range(keyspace.shard_count):
         shard_swap(access, i, first, second)
-    store_relaxed_u64(&keyspace.shards[0].dirty, keyspace.shards[0].dirty + 1)
+    add_own_u64(&keyspace.shards[0].dirty, 1)
     journal_swap(keyspace, access.group, access.now_ms, first, second)
 
 

@@ -34,5 +34,5 @@ cdef void gathered_release(Gathered* gathered) noexcept nogil      # frees all, 
 cdef bint gathered_shrink(Gathered* gathered) noexcept nogil
 
 cdef inline size_t gathered_bytes(const Gathered* gathered) noexcept nogil:
-    """What it takes, but for the blocks. Any thread may ask; it follows no pointer."""
+    """What it takes, but for the blocks."""
     return gathered.capacity * sizeof(Bytes) + gathered.chunk_bytes

@@ -29,6 +29,7 @@ Limits and error texts are Redis's: "Protocol error: invalid multibulk length", 
 A text has no "-ERR " in front.
 """
 from libc.stdint cimport uint32_t
+from kvcy.engine.platform cimport load_relaxed_u32
 # Named here too, for those who use a parser.
 from kvcy.protocol.arguments cimport (
     PARSE_COMMAND, PARSE_ERROR, PARSE_MORE, PARSE_NO_MEMORY, PARSE_WHOLE, Arguments, ParseResult, arguments_clear,
@@ -53,7 +54,10 @@ cdef inline size_t parser_array_bytes(const Parser* parser) noexcept nogil:
     """Of parser_memory_bytes, what is no block."""
     return gathered_bytes(&parser.gathered)
 
+cdef inline size_t parser_filling_bytes(const Parser* parser) noexcept nogil:
+    """The rest of them. Any thread may ask; it follows no pointer."""
+    return <size_t> load_relaxed_u32(&parser.filling_kib) << 10
+
 cdef inline size_t parser_memory_bytes(const Parser* parser) noexcept nogil:
-    """Bytes held for the unfinished command besides the caller's buffer, a bulk's rounded up to KiB. Any thread may
-    ask; it follows no pointer."""
-    return parser_array_bytes(parser) + (<size_t> parser.filling_kib << 10)
+    """Bytes held for the unfinished command besides the caller's buffer, a bulk's rounded up to KiB."""
+    return parser_array_bytes(parser) + parser_filling_bytes(parser)

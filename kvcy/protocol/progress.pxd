@@ -18,7 +18,7 @@ cdef struct Parser:        # small: one a connection; what is large is allocated
     uint8_t authenticated           # 0: at most 10 arguments and 16,384 bytes a bulk
     # progress inside an unfinished command, private to unfinished.pyx
     uint8_t state                   # ParserState; PARSER_IDLE between commands
-    uint32_t filling_kib            # what `filling` holds: a word, since other threads ask, and blocks move
+    uint32_t filling_kib            # atomic: what `filling` holds, for other threads, since blocks move
     Gathered gathered               # the arguments done; data of those in the caller's buffer is an offset
     uint32_t args_expected          # of the multibulk under way
     uint32_t args_apart             # of the arguments done, how many no longer lie in the caller's buffer

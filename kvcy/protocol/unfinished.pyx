@@ -19,7 +19,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy
 
 from kvcy.engine.block cimport Block, Bytes, block_new, block_release, block_reserve
-from kvcy.engine.platform cimport invariant
+from kvcy.engine.platform cimport invariant, store_relaxed_u32
 from kvcy.protocol.arguments cimport (
     PARSE_COMMAND, PARSE_ERROR, PARSE_MORE, PARSE_NO_MEMORY, PARSE_WHOLE, arguments_reserve)
 from kvcy.protocol.gathered cimport Gathered, gathered_release, gathered_reserve, gathered_room
@@ -39,7 +39,7 @@ cdef enum:
 
 cdef void parser_begin(Parser* parser) noexcept nogil:
     gathered_release(&parser.gathered)
-    parser.filling_kib = 0
+    store_relaxed_u32(&parser.filling_kib, 0)
     parser.state = PARSER_IDLE
     parser.args_expected = 0
     parser.args_apart = 0
@@ -51,7 +51,7 @@ cdef void parser_begin(Parser* parser) noexcept nogil:
 cdef inline void set_filling(Parser* parser, Block* block) noexcept nogil:
     """`filling` becomes the block, or none; or the same, which has grown."""
     parser.filling = block
-    parser.filling_kib = <uint32_t> ((block.capacity + 1023) >> 10) if block != NULL else 0
+    store_relaxed_u32(&parser.filling_kib, <uint32_t> ((block.capacity + 1023) >> 10) if block != NULL else 0)
 
 
 cdef ParseResult fail(Parser* parser, const char* text) noexcept nogil:

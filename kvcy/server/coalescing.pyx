@@ -2,7 +2,7 @@
 """Fewer wake-ups for a busy reactor: see coalescing.pxd."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from posix.time cimport timespec
-from kvcy.engine.platform cimport store_relaxed_u64
+from kvcy.engine.platform cimport add_own_u64
 
 cdef extern from *:
     """
@@ -61,4 +61,4 @@ cdef void coalescing_rest(Coalescing* self, uint32_t clients, uint64_t rest_us, 
     event.fd = event_fd
     event.events = POLLIN
     ppoll(&event, 1, &rest, NULL)                    # ends early on a signal, which is fine
-    store_relaxed_u64(&self.rests, self.rests + 1)
+    add_own_u64(&self.rests, 1)

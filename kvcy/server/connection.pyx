@@ -27,10 +27,11 @@ from kvcy.commands.session cimport (
     SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, Executor, Session, session_feed,
     session_fill_room, session_filled, session_free, session_resume,
 )
+from kvcy.commands.shown cimport session_become
 from kvcy.engine.block cimport block_release
 from kvcy.engine.log cimport log_durable
-from kvcy.engine.platform cimport likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, unlikely
-from kvcy.protocol.parser cimport parser_array_bytes, parser_memory_bytes
+from kvcy.engine.platform cimport add_own_u64, likely, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, unlikely
+from kvcy.protocol.parser cimport parser_memory_bytes
 from kvcy.protocol.writer cimport Writer, write_raw, writer_clear, writer_close, writer_init
 from kvcy.server.kept cimport KEPT_SPARE_BYTES, kept_replace
 from kvcy.server.mailbox cimport mailbox_post
@@ -93,7 +94,7 @@ cdef void connection_doom(Loop* loop, Connection* connection) noexcept nogil:
 
 
 cdef void connection_doom_by_limit(Loop* loop, Connection* connection) noexcept nogil:
-    store_relaxed_u64(&loop.closed_by_limit, loop.closed_by_limit + 1)
+    add_own_u64(&loop.closed_by_limit, 1)
     connection_doom(loop, connection)
 
 
@@ -137,13 +138,12 @@ cdef void count_memory(Loop* loop, Connection* connection) noexcept nogil:
     """Tells what the connection takes, after one of its buffers was allocated, grown or freed."""
     clients_count(
         &loop.executor.service.clients, loop.executor.keyspace, connection.session,
-        IDLE_BYTES + connection.kept.capacity
-        + parser_array_bytes(&connection.session.parser) + output_memory_bytes(connection.output))
+        IDLE_BYTES + connection.kept.capacity + output_memory_bytes(connection.output))
 
 
 cdef void connection_check_output(Loop* loop, Connection* connection) noexcept nogil:
     """Applies client-output-buffer-limit."""
-    connection.session.output_bytes = output_pending(connection.output)
+    store_relaxed_u64(&connection.session.output_bytes, output_pending(connection.output))
     count_memory(loop, connection)
     if connection.output != NULL and output_over_limit(connection.output, loop.limits, loop.executor.now_ms):
         connection_doom_by_limit(loop, connection)
@@ -153,7 +153,7 @@ cdef void count_sent(Loop* loop, Connection* connection, size_t size) noexcept n
     if size:
         connection.session.bytes_out += size
         connection.active_ms = loop.executor.now_ms
-        store_relaxed_u64(&loop.bytes_out, loop.bytes_out + size)
+        add_own_u64(&loop.bytes_out, size)
 
 
 cdef void empty_reply(Writer* reply) noexcept nogil:
@@ -298,7 +298,7 @@ cdef inline bint keep(Loop* loop, Connection* connection, const char* data, size
         return True
     if size + parser_memory_bytes(&session.parser) > load_relaxed_u64(&loop.limits.query_bytes_max):
         return False
-    session.input_bytes = size
+    store_relaxed_u64(&session.input_bytes, size)
     if not kept_replace(&connection.kept, data, size):
         return False
     count_memory(loop, connection)
@@ -340,7 +340,7 @@ cdef ssize_t connection_receive(Loop* loop, Connection* connection, char* place,
             connection.window = loop.coalescing.window
             loop.coalescing.clients += 1
         connection.drain_left -= got
-        store_relaxed_u64(&loop.bytes_in, loop.bytes_in + <size_t>got)
+        add_own_u64(&loop.bytes_in, <size_t>got)
         if unlikely(<size_t>got == size):
             connection.flags |= CONNECTION_UNREAD
         return got
@@ -436,7 +436,7 @@ cdef void connection_answered(Loop* loop, Connection* connection) noexcept nogil
         connection.helped = NULL
     elif connection.answer == NULL:
         connection.flags |= CONNECTION_LEAVING
-        connection.session.state = SESSION_CLOSING
+        session_become(connection.session, SESSION_CLOSING)
         connection_settle(loop, connection)
         return
     else:

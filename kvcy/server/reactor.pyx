@@ -33,7 +33,7 @@ from kvcy.engine.futex cimport load_ordered_u32, load_ordered_u64, store_ordered
 from kvcy.engine.log cimport (
     log_appended, log_holds_back, log_kick, log_kick_crowd, log_subscribe, log_unsubscribe)
 from kvcy.engine.platform cimport (
-    add_relaxed_u64, likely, load_acquire_u32, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64, unlikely)
+    add_own_u64, add_relaxed_u64, likely, load_acquire_u32, load_relaxed_u32, load_relaxed_u64, unlikely)
 from kvcy.engine.shards cimport Keyspace
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
 from kvcy.server.coalescing cimport (
@@ -211,7 +211,7 @@ cdef void loop_run(Loop* loop) noexcept nogil:
         if unlikely(not loop.serving_data):
             look_at_loading(loop)
         look_at_log(loop)
-        store_relaxed_u64(&loop.turns, loop.turns + 1)
+        add_own_u64(&loop.turns, 1)
         if count < 0 and errno != EINTR:
             break
         serve_events(loop, events, count)

@@ -20,15 +20,16 @@ from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport (
     session_feed, session_fill_room, session_filled, session_free, session_new, session_resume,
 )
+from kvcy.commands.shown cimport session_become
 from kvcy.commands.types cimport (
     SESSION_CLOSING, SESSION_CONTINUING, SESSION_OPEN, SESSION_PARKED, SESSION_TRIO, SESSION_UNIX, Executor, Service,
     Session,
 )
 from kvcy.engine.block cimport Block, block_release
 from kvcy.engine.log cimport Log, log_durable, log_holds_back, log_kick, log_wait
-from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64
+from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
 from kvcy.engine.shards cimport Keyspace
-from kvcy.protocol.parser cimport parser_array_bytes, parser_memory_bytes
+from kvcy.protocol.parser cimport parser_memory_bytes
 from kvcy.protocol.writer cimport writer_close, writer_init
 from kvcy.server.connection cimport COMMANDS_A_TURN
 from kvcy.server.limits cimport ClientLimits
@@ -191,7 +192,7 @@ cdef class TrioSession:
         else:
             size = 0
         self.kept_size = size
-        self.session.input_bytes = size
+        store_relaxed_u64(&self.session.input_bytes, size)
         self.collect()
         self.again = self.session.state == SESSION_CONTINUING or (executor.budget == 0 and size > 0)
 
@@ -246,7 +247,7 @@ cdef class TrioSession:
         if self.failed:
             writer_close(&executor.reply)
             writer_init(&executor.reply)
-        self.session.output_bytes = output_pending(self.output)
+        store_relaxed_u64(&self.session.output_bytes, output_pending(self.output))
         self.count_memory()
         if self.output != NULL and output_over_limit(self.output, &self.shared.limits.limits, executor.now_ms):
             self.failed = True
@@ -255,8 +256,7 @@ cdef class TrioSession:
         """Tells what the session takes."""
         clients_count(
             &self.shared.service.service.clients, self.shared.store.keyspace, self.session,
-            sizeof(Session) + self.kept_capacity + parser_array_bytes(&self.session.parser)
-            + output_memory_bytes(self.output))
+            sizeof(Session) + self.kept_capacity + output_memory_bytes(self.output))
 
     @property
     def held_until(self) -> int:
@@ -292,7 +292,7 @@ cdef class TrioSession:
         if output_pending(self.output) == 0:
             output_free(self.output)
             self.output = NULL
-        self.session.output_bytes = output_pending(self.output)
+        store_relaxed_u64(&self.session.output_bytes, output_pending(self.output))
         with nogil:
             self.count_memory()
 
@@ -307,7 +307,7 @@ cdef class TrioRequest(Request):
             return
         block = block_of(reply)
         if block == NULL:
-            carrier.session.state = SESSION_CLOSING
+            session_become(carrier.session, SESSION_CLOSING)
             return
         with nogil:
             session_resume(carrier.session, carrier.shared.executor, block)

@@ -6,7 +6,7 @@ from posix.time cimport CLOCK_MONOTONIC, itimerspec
 from posix.unistd cimport close
 from kvcy.commands.yielding cimport long_commands_run
 from kvcy.engine.log cimport LOG_BROKEN, Log, log_durable, log_state, log_want
-from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
+from kvcy.engine.platform cimport add_own_u64, load_relaxed_u32, load_relaxed_u64
 from kvcy.server.connection cimport (
     COMMANDS_A_TURN, CONNECTION_DOOMED, CONNECTION_DRAINING, CONNECTION_GATED, CONNECTION_PARKED, CONNECTION_PAUSED,
     EVENT_SWEEP, connection_check_output, connection_doom, connection_doom_by_limit, connection_make_ready,
@@ -81,7 +81,7 @@ cdef void check(Loop* loop, Connection* connection) noexcept nogil:
     if load_relaxed_u32(&connection.session.killed):
         connection_doom(loop, connection)
     elif timeout_ms and idle_ms > <int64_t>timeout_ms:
-        store_relaxed_u64(&loop.closed_by_timeout, loop.closed_by_timeout + 1)
+        add_own_u64(&loop.closed_by_timeout, 1)
         connection_doom(loop, connection)
     elif connection.flags & CONNECTION_PAUSED and idle_ms > <int64_t>load_relaxed_u64(&loop.limits.output_stall_ms):
         connection_doom_by_limit(loop, connection)
