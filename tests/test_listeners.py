@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from kvcy_server import free_port
 
+from kvcy._core import Store
 from kvcy.server import listeners
 from kvcy.server.listeners import StartError
 from kvcy.server.logs import Log
+from kvcy.server.native import Native
+from kvcy.server.options import Config, Options
+from kvcy.server.requests import Request
+from kvcy.server.server import Server, Signals
 
 
 @pytest.fixture
@@ -96,3 +102,23 @@ async def test_accepts_and_configures(free: int) -> None:
         connection.close()
     for client in clients:
         await client.aclose()
+
+
+@pytest.mark.trio
+async def test_who_comes_while_the_server_stops_is_nothing_to_complain_about(free: int, tmp_path: Path) -> None:
+    async def answer(request: Request) -> bytes | None:
+        raise AssertionError(request.name)
+
+    path = tmp_path / "log"
+    for _ in range(10):  # trio runs what is ready at once in any order
+        store = Store()
+        signals = Signals(lambda: None, lambda: None)
+        server = Server(Config(Options(io_threads=1)), store, Native(store).service, Log(str(path)), answer, signals)
+        server.load_done()
+        sockets = listeners.open_tcp(["127.0.0.1"], free, 5)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.run, sockets)
+            await trio.testing.wait_all_tasks_blocked()
+            with socket.create_connection(("127.0.0.1", free)):
+                server.shut_down()
+    assert path.read_text() == ""

@@ -102,6 +102,7 @@ class Server:
         self._loaded = trio.Event()
         self._stopping = trio.Event()
         self._stop_now = trio.Event()
+        self._listeners_done = trio.Event()
         self._reactors_done = trio.Event()
         self._clients_done = trio.Event()
         config.on_change(("timeout", "client-query-buffer-limit", "client-output-buffer-limit"), self._set_limits)
@@ -127,6 +128,7 @@ class Server:
             task_status.started()
             await self._stopping.wait()
             listening.cancel()
+            await self._listeners_done.wait()  # one that was awake already accepts once more
             for one in sockets:
                 one.close()
             await self._drain()
@@ -237,6 +239,7 @@ class Server:
                     listener_nursery.start_soon(
                         listeners.accept_forever, one, accepted, self.log, name=f"listen {name}"
                     )
+        self._listeners_done.set()
 
     async def _hold_clients(self, task_status: trio.TaskStatus[trio.Nursery]) -> None:
         async with trio.open_nursery() as client_nursery:
