@@ -218,7 +218,7 @@ class Soak:
             victim.send([b"WATCH", b"a"], [b"MULTI"], [b"SET", b"a", b"1"])
             self.ask(client, [b"CLIENT", b"KILL", b"ID", number])
 
-    WORKERS: tuple[Callable[[Soak, Client, Random], None], ...] = (
+    WORKERS: tuple[Callable[..., None], ...] = (
         ordinary, ordinary, transactions, many_keys, ranges, large, administration, deaths, visits, kills,
     )  # fmt: skip
 
