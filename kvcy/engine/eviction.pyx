@@ -122,7 +122,7 @@ cdef void eviction_adopt(Keyspace* keyspace, int64_t now_ms) noexcept nogil:
         for database in range(DATABASES_MAX):
             partition = keyspace.shards[i].partitions[database]
             if partition != NULL:
-                partition_set_kind(partition, load_kind(&keyspace.kind), keyspace, now_ms)
+                partition_set_kind(partition, load_kind(&keyspace.kind), keyspace, i, now_ms)
         queues_adopt(keyspace, i, load_kind(&keyspace.kind))
         shard_unlock(keyspace, i, True)
 

@@ -123,7 +123,7 @@ cdef LruList* partition_list(Partition* partition, const Entry* entry) noexcept 
     return list_of(partition, entry, entry_flags(entry))
 
 
-cdef void partition_set_kind(Partition* partition, const AccessKind* kind, const void* context,
+cdef void partition_set_kind(Partition* partition, const AccessKind* kind, const void* context, uint32_t shard,
                              int64_t now_ms) noexcept nogil:
     cdef LruList[4] before       # LISTS_COUNT
     cdef bint listed_anew = kind_queued(partition.kind) or kind_queued(kind)
@@ -143,7 +143,9 @@ cdef void partition_set_kind(Partition* partition, const AccessKind* kind, const
         while handle:
             entry = <Entry*> arena_at(&partition.arena, handle)
             previous = entry.previous
-            entry.access = <uint32_t> (now_ms >> 2) if kind == NULL else kind.note(context, 0, NULL, now_ms)
+            entry.access = <uint32_t> (now_ms >> 2)
+            if kind != NULL:
+                entry.access = kind.note(context, <uint64_t> shard << 32, NULL, now_ms)
             lru_push(partition_list(partition, entry), &partition.arena, handle)
             handle = previous
     count_all(partition, True)

@@ -123,7 +123,7 @@ cdef bint take_sample(Keyspace* keyspace, const Policy* policy, uint32_t index, 
     victim.database = database_by_share(shard, policy, next_random() >> 1)
     if victim.database >= 0:
         partition = shard.partitions[victim.database]
-        partition_set_kind(partition, policy.kind, keyspace, now_ms)
+        partition_set_kind(partition, policy.kind, keyspace, index, now_ms)
         if 4 * policy_candidates_in(policy, partition) >= table_count(&partition.table):
             sample_table(keyspace, policy, partition, now_ms, &victim)
         if victim.handle == 0:

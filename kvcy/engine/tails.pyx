@@ -55,7 +55,7 @@ cdef void find_tail(Keyspace* keyspace, const Order* order, Tail* tail) noexcept
         if partition == NULL:
             continue
         if partition.kind != order.policy.kind:
-            partition_set_kind(partition, order.policy.kind, keyspace, order.now_ms)
+            partition_set_kind(partition, order.policy.kind, keyspace, tail.shard, order.now_ms)
         for list in range(<uint32_t> LISTS_COUNT):
             handle = partition.lists[list].tail
             if handle == 0 or not order.lists >> list & 1:
