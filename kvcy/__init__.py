@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from os import PathLike
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from kvcy.errors import (
@@ -67,6 +67,7 @@ def open(
         One with a directory belongs to this process: in a fork of it, it is closed.
 
     Raises:
+        TypeError: the path is of another type.
         ValueError: an argument is out of range.
         MemoryError: there is no memory for the shards, or for what the directory holds.
         DirectoryInUseError: another process, or another store, uses the directory.
@@ -78,6 +79,8 @@ def open(
         from kvcy._core import Store
 
         return Store(shards=shards, database=database)
+    if not isinstance(path, str | PathLike) or not isinstance(fspath(path), str):
+        raise TypeError(f"a directory's path is a str, or a path that gives one, not {type(path).__name__}")
     from kvcy._opening import open_store
 
     return open_store(path, shards=shards, policy=appendfsync, database=database)

@@ -112,6 +112,15 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
         kvcy.open(tmp_path / "file")
 
 
+@pytest.mark.parametrize("path", [b"data", 3])
+def test_a_path_of_another_type_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: object) -> None:
+    """Before anything is made there."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match="a directory's path is a str"):
+        kvcy.open(path)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unknown_policy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="appendfsync must be always, everysec or no"):
         kvcy.open(tmp_path, appendfsync="sometimes")

@@ -205,7 +205,7 @@ cdef bint admission_check(Call* call) noexcept nogil:
     if row == NULL:
         refuse_unknown(call)
         if is_of_http(&call.argv[0]):
-            session.state = SESSION_CLOSING
+            session_become(session, SESSION_CLOSING)
     elif (row.arity > 0 and <int> call.argc != row.arity) or <int> call.argc < -row.arity:
         refuse_arity(call)
     elif row.flags & NO_AUTH == 0 and not admission_authenticated(session, call.executor.service):

@@ -129,5 +129,5 @@ cdef bint session_execute(Session* session, Executor* executor, Bytes* argv, uin
     while session.state == SESSION_CONTINUING:
         executor_continue(executor, session)
     if session.state == SESSION_CLOSING:
-        session.state = SESSION_OPEN             # there is no connection that could end
+        session_become(session, SESSION_OPEN)    # there is no connection that could end
     return session.state != SESSION_PARKED
