@@ -76,8 +76,8 @@ cdef void partition_drop(Partition* partition, uint32_t handle) noexcept nogil
 cdef void partition_remove(Partition* partition, Slot* slot) noexcept nogil
 # An entry that is due, or NULL when none is left or `looks` entries have been looked at (it counts them down).
 cdef Entry* partition_due(Partition* partition, int64_t now_ms, uint32_t* looks) noexcept nogil
-# Another policy: where the new or the old one keeps queues, all entries are listed anew, as if they had just come: as keys
-# of hash 0 in `shard`, whose history `kind` may use, under the lock that the partition's shard is locked with.
+# Another policy: where the new or the old one keeps queues, all entries are listed anew, as if they had just come, as
+# keys of hash 0 in `shard`, which is the partition's: the kind may keep a history for each shard.
 cdef void partition_set_kind(Partition* partition, const AccessKind* kind, const void* context, uint32_t shard,
                              int64_t now_ms) noexcept nogil
 # The list the entry belongs to.
