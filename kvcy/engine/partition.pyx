@@ -307,8 +307,7 @@ cdef inline void change_expiry(Partition* partition, uint32_t handle, int64_t ex
 cdef inline bint fits_inline(const Partition* partition, const Slot* slot, const EntryPlan* plan,
                              uint32_t flags) noexcept nogil:
     """Whether nothing but value and expiry changes, and the cell stays well used."""
-    cdef size_t need
-    cdef size_t room
+    cdef size_t need, room
     if (flags ^ entry_flags(partition_entry(partition, slot))) & ~<uint32_t> ENTRY_EDITED or flags & ENTRY_VALUE_APART:
         return False
     need = plan_bytes(plan, flags)
