@@ -33,6 +33,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,20 @@ def processors() -> tuple[int | None, int | None]:
 
 
 def load_once(
-    server: Server, command: str, depth: int, requests: int, cpu: int | None, connections: int = CONNECTIONS
+    server: Server,
+    command: str,
+    depth: int,
+    requests: int,
+    cpu: int | None,
+    connections: int = CONNECTIONS,
+    *,
+    keyspace: int = KEYSPACE,
+    options: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """One run of redis-benchmark: {requests_per_s, cpu_ns, p50_ms, p99_ms}."""
+    """One run of redis-benchmark, maybe with more options: {requests_per_s, cpu_ns, p50_ms, p99_ms}."""
     arguments = ["redis-benchmark", "-p", str(server.port), "-t", command.lower(), "-c", str(connections)]
-    arguments += ["-d", str(VALUE_BYTES), "-P", str(depth), "-n", str(requests), "-r", str(KEYSPACE), "--csv"]
+    arguments += ["-d", str(VALUE_BYTES), "-P", str(depth), "-n", str(requests), "-r", str(keyspace), "--csv"]
+    arguments += options
     before = server.cpu_ns()
     with comparison_servers.pinned(cpu):
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -14,37 +14,31 @@ from __future__ import annotations
 import argparse
 import contextlib
 import statistics
-import subprocess
 
-from comparison_servers import Server, pinned, running
+from compare import load_once, processors
+from comparison_servers import running
 
 BASE = "redis-lru"
 POLICIES = {"redis": ["lru", "lfu", "random"], "kvcy": ["lru", "lfu", "random", "sieve", "s3fifo", "tinylfu"]}
+DEPTH = 16
 REQUESTS = 400_000
 FILL = 1_500_000
 OPTIONS = ("--maxmemory", "100mb", "--maxmemory-policy")
 
 
-def load(server: Server, keys: int, requests: int) -> float:
-    """The server's CPU time a request, us."""
-    before = server.cpu_ns()
-    line = ["redis-benchmark", "-p", str(server.port), "-t", "set", "-n", str(requests), "-r", str(keys)]
-    with pinned(1):
-        subprocess.run([*line, "-c", "50", "-P", "16", "-d", "64", "-q"], check=True, stdout=subprocess.DEVNULL)
-    return (server.cpu_ns() - before) / requests / 1000
-
-
 def measure(names: list[str], keys: int, rounds: int) -> None:
+    server_cpu, load_cpu = processors()
     times_us: dict[str, list[float]] = {name: [] for name in names}
     with contextlib.ExitStack() as stack:
         servers = {}
         for name in names:
             program, _, policy = name.partition("-")
-            servers[name] = stack.enter_context(running(program, 0, *OPTIONS, f"allkeys-{policy}"))
-            load(servers[name], keys, FILL)
+            servers[name] = stack.enter_context(running(program, server_cpu, *OPTIONS, f"allkeys-{policy}"))
+            load_once(servers[name], "SET", DEPTH, FILL, load_cpu, keyspace=keys)
         for _ in range(rounds):
             for name, server in servers.items():
-                times_us[name].append(load(server, keys, REQUESTS))
+                found = load_once(server, "SET", DEPTH, REQUESTS, load_cpu, keyspace=keys)
+                times_us[name].append(found["cpu_ns"] / 1000)
     print(f"{'':14} {'us':>6} {'ratio':>6} {'lowest':>7} {'highest':>8}")
     for name, mine in times_us.items():
         ratios = [one / base for one, base in zip(mine, times_us[BASE], strict=True)]

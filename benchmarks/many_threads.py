@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -23,6 +21,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from compare import load_once
 from comparison_servers import Server, running
 from tests_path import build_probes
 
@@ -98,14 +97,10 @@ def show_engine(load_type: Any, count: int) -> None:
     print(f"engine, 2 threads over 1: {sorted(ratios)[ROUNDS // 2]:.2f} (median)")
 
 
-def load(server: Server, test: str, keys: int, count: int) -> tuple[float, float]:
+def load(server: Server, command: str, keys: int, count: int) -> tuple[float, float]:
     """Requests a second, and the server's CPU time a request in us."""
-    line = ["redis-benchmark", "-p", str(server.port), "-q", "-t", test, "-c", "50", "-P", "16", "-n", str(count)]
-    line += ["-d", "64", "--threads", "2", *(["-r", str(keys)] if keys > 1 else [])]
-    before = server.cpu_ns()
-    text = subprocess.run(line, capture_output=True, text=True, check=True).stdout
-    cpu_us = (server.cpu_ns() - before) / 1000 / count
-    return float(re.findall(r"([\d.]+) requests per second", text)[-1]), cpu_us
+    found = load_once(server, command, 16, count, None, keyspace=keys, options=("--threads", "2"))
+    return found["requests_per_s"], found["cpu_ns"] / 1000
 
 
 def show_servers(count: int) -> None:
@@ -113,12 +108,12 @@ def show_servers(count: int) -> None:
     for what, keys in (("100,000 keys", 100_000), ("one key", 1)):
         for name, reactors in names:
             with running(name, None, *(("--io-threads", reactors) if reactors else ())) as server:
-                load(server, "set", keys, count)
-                for test in ("set", "get"):
-                    found = [load(server, test, keys, count) for _ in range(ROUNDS)]
+                load(server, "SET", keys, count)
+                for command in ("SET", "GET"):
+                    found = [load(server, command, keys, count) for _ in range(ROUNDS)]
                     rates, cpu = sorted(rate for rate, _ in found), sorted(cpu_us for _, cpu_us in found)
                     print(
-                        f"{name}{reactors and f', {reactors} reactor(s)'}, {what}, {test}: "
+                        f"{name}{reactors and f', {reactors} reactor(s)'}, {what}, {command}: "
                         f"{rates[ROUNDS // 2]:,.0f}/s, {cpu[ROUNDS // 2]:.2f} us of CPU a request (medians)"
                     )
 

@@ -44,7 +44,7 @@ cdef inline object borrow(object source, Bytes* out):
 cdef object borrow_other(object source, Bytes* out)
 
 # The bytes of a key or value; a TypeError names another type.
-cdef object data_bytes(object source)
+cpdef object data_bytes(object source)
 
 # A bytes object with the block's content; gives up the reference.
 cdef object bytes_from_block(Block* block)

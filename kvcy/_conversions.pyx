@@ -48,7 +48,8 @@ cdef object borrow_other(object source, Bytes* out):
     return borrowed
 
 
-cdef object data_bytes(object source):
+cpdef object data_bytes(object source):
+    """The bytes of a key or value; a TypeError names another type."""
     cdef Bytes content
     _held = borrow(source, &content)
     return PyBytes_FromStringAndSize(content.data, <Py_ssize_t> content.size)

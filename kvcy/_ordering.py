@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from kvcy._conversions import data_bytes
+
 if TYPE_CHECKING:
     from kvcy._core import Store
 
@@ -39,16 +41,9 @@ def key_range(
     """
     if limit is not None and limit < 0:
         raise ValueError(f"a limit is 0 or more, not {limit}")
-    low = b"-" if start is None else b"[" + _data(start)
-    high = b"+" if stop is None else b"(" + _data(stop)
+    low = b"-" if start is None else b"[" + data_bytes(start)
+    high = b"+" if stop is None else b"(" + data_bytes(stop)
     return _walk(store, low, high, reverse, limit, values)
-
-
-def _data(value: Data) -> bytes:
-    """The bytes of a key; of a number, bytes() would make as many zeros."""
-    if not isinstance(value, (bytes, bytearray, memoryview)):
-        raise TypeError(f"keys and values are bytes, not {type(value).__name__}")
-    return bytes(value)
 
 
 def _walk(store: Store, low: bytes, high: bytes, reverse: bool, limit: int | None, values: bool) -> Iterator[Any]:
@@ -69,7 +64,7 @@ def key_prefix(
     store: Store, prefix: Data, *, reverse: bool = False, limit: int | None = None, values: bool = False
 ) -> Iterator[Any]:
     """Iterates over the keys that begin with `prefix` in order; arguments as for `range`."""
-    prefix = _data(prefix)
+    prefix = data_bytes(prefix)
     raised = prefix.rstrip(b"\xff")
     stop = raised[:-1] + bytes([raised[-1] + 1]) if raised else None
     return key_range(store, prefix, stop, reverse=reverse, limit=limit, values=values)

@@ -135,8 +135,8 @@ cdef bint words_remake(const Arena* entries, Node* node) noexcept nogil:
 cdef void node_lengthen(const Arena* entries, Node* node) noexcept nogil:
     cdef const uint32_t* handles = node_handles(node)
     cdef uint32_t equal = 0
-    cdef bint digits = False
-    cdef size_t shared, skip
+    cdef bint digits
+    cdef size_t shorter, shared, skip
     cdef Bytes first, last
     cdef uint32_t at
     for at in range(1, node.count):
@@ -145,9 +145,9 @@ cdef void node_lengthen(const Arena* entries, Node* node) noexcept nogil:
         return
     first = key_of(entries, handles[0])
     last = key_of(entries, handles[node.count - 1])
-    shared = min(min(first.size, last.size), <size_t> NODE_PREFIX_MAX)
-    shared = shared_bytes(first.data, last.data, shared)
-    skip = min(min(first.size, last.size) - min(min(first.size, last.size), <size_t> DIGITS), shared)
+    shorter = min(first.size, last.size)
+    shared = shared_bytes(first.data, last.data, min(shorter, <size_t> NODE_PREFIX_MAX))
+    skip = min(shorter - min(shorter, <size_t> DIGITS), shared)
     digits = skip + 4 >= shared and has_digits(&first, skip) and has_digits(&last, skip)
     if not digits:
         skip = shared

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The buffer of an ordered index: see ordered_buffer.pxd."""
 from libc.stdint cimport uint8_t, uint16_t
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcpy, memmove
 
 from kvcy.engine.memory cimport memory_array_free, memory_array_new, memory_array_resize
 from kvcy.engine.node cimport NODE_PREFIX_MAX, long_word_of, shared_bytes
@@ -83,16 +83,6 @@ cdef uint32_t fullest(const OrderedBuffer* buffer) noexcept nogil:
     return best
 
 
-cdef inline uint32_t bucket_of_word(const uint64_t* lows, uint32_t buckets, uint64_t word) noexcept nogil:
-    """Which bucket has the word. REQUIRES: behind the buckets' lows there are the largest words there can be."""
-    cdef uint32_t half = BUFFER_BUCKETS_MAX // 2
-    cdef uint32_t at = 0
-    while half:
-        at = at + half if lows[at + half] <= word else at
-        half >>= 1
-    return min(at, buckets - 1)
-
-
 cdef inline void put_prefetch(const OrderedBuffer* buffer, uint32_t bucket) noexcept nogil:
     """Fetches what putting an item into the bucket writes to."""
     cdef uint32_t number = buffer.firsts[bucket]
@@ -115,16 +105,13 @@ cdef void new_drop(OrderedBuffer* buffer, uint32_t count) noexcept nogil:
 
 
 cdef uint32_t buffer_spread(OrderedBuffer* buffer) noexcept nogil:
-    cdef uint64_t[64] lows                         # BUFFER_BUCKETS_MAX
     cdef uint32_t[32] found                        # FOUND_AHEAD: the buckets of some items
     cdef uint32_t at = 0
     cdef uint32_t bucket, ahead, some
-    memset(lows, 255, sizeof(lows))
-    memcpy(lows, buffer.lows, buffer.buckets * sizeof(uint64_t))
     while at < buffer.fresh:                       # first come, first served: what comes in order stays so
         some = min(buffer.fresh - at, <uint32_t> FOUND_AHEAD)
         for ahead in range(some):
-            found[ahead] = bucket_of_word(lows, buffer.buckets, buffer.items[at + ahead].word)
+            found[ahead] = buffer_lows_upto(buffer, buffer.items[at + ahead].word) - 1
         for ahead in range(some):                  # apart: so many of them can wait for their pages at a time
             put_prefetch(buffer, found[ahead])
         for ahead in range(some):

@@ -17,11 +17,11 @@ cdef enum:
     SORTED_BITS = 55               # what is left of 64
 
 
-cdef inline void merge_pair(const uint64_t* left, uint32_t left_count, const uint64_t* right, uint32_t right_count,
-                            uint64_t* target) noexcept nogil:
-    """Merges two runs, in as many steps from each end as the shorter one has numbers: none of them can run out. Of
-    what lies between them then the same again. No branch depends on the numbers; from both ends at a time, since either
-    chain waits for what it has loaded."""
+cdef void numbers_merge(const uint64_t* left, uint32_t left_count, const uint64_t* right, uint32_t right_count,
+                        uint64_t* target) noexcept nogil:
+    """In as many steps from each end as the shorter run has numbers: none of them can run out. Of what lies between
+    them then the same again. No branch depends on the numbers; from both ends at a time, since either chain waits for
+    what it has loaded."""
     cdef uint64_t* target_last = target + left_count + right_count - 1
     cdef const uint64_t* left_last = left + left_count - 1
     cdef const uint64_t* right_last = right + right_count - 1
@@ -46,11 +46,6 @@ cdef inline void merge_pair(const uint64_t* left, uint32_t left_count, const uin
     if right > right_last:
         right = left
     memcpy(target, right, (target_last + 1 - target) * sizeof(uint64_t))
-
-
-cdef void numbers_merge(const uint64_t* left, uint32_t left_count, const uint64_t* right, uint32_t right_count,
-                        uint64_t* target) noexcept nogil:
-    merge_pair(left, left_count, right, right_count, target)
 
 
 cdef inline void sort_block(const uint64_t* numbers, uint32_t count, uint64_t* target) noexcept nogil:
@@ -82,7 +77,7 @@ cdef uint64_t* merge_sort(uint64_t* numbers, uint64_t* scratch, uint32_t count) 
         at = 0
         while at < count:
             middle = min(at + width, count)
-            merge_pair(source + at, middle - at, source + middle, min(middle + width, count) - middle, target + at)
+            numbers_merge(source + at, middle - at, source + middle, min(middle + width, count) - middle, target + at)
             at += 2 * width
         other = source
         source = target

@@ -192,18 +192,16 @@ cdef void tree_link(OrderedIndex* index, const Path* path, uint32_t right_id) no
     cdef Bytes key
     node_lengthen(index.entries, ordered_node(index, path.nodes[0]))
     node_lengthen(index.entries, right)
-    if index.height > 1:                           # no entry is read, if the parent needs no more than is known
-        parent = ordered_node(index, path.nodes[1])
-        key.data = beginning
-        key.size = node_beginning(right, beginning)
-        if parent.count < node_max(parent) and parent.skip + word_size(parent) <= key.size:
-            put_at(index, path, 1, handle, right_id, key)
-            return
-    key = key_of(index.entries, handle)
     if index.height == 1:
+        key = key_of(index.entries, handle)
         root_grow(index, handle, right_id, &key)
-    else:
-        put_at(index, path, 1, handle, right_id, key)
+        return
+    parent = ordered_node(index, path.nodes[1])
+    key.data = beginning
+    key.size = node_beginning(right, beginning)
+    if parent.count == node_max(parent) or parent.skip + word_size(parent) > key.size:
+        key = key_of(index.entries, handle)        # read only where more of it is needed than the leaf tells
+    put_at(index, path, 1, handle, right_id, key)
 
 
 cdef uint32_t merge(OrderedIndex* index, const Path* path, uint32_t level) noexcept nogil:
