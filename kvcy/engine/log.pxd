@@ -121,6 +121,7 @@ cdef struct Log:
     uint64_t sync_began_ns              # the last sync
     uint64_t covered                    # records that it made durable, since the log was opened
     uint64_t crowd                      # records it made durable, and those that had come by its end: see gather
+    uint64_t sync_usual_us              # how long a sync takes, as a rule
     uint32_t vain                       # how often in a row the crowd was waited for in vain
     uint32_t hasty                      # that many syncs are not waited for any more
     uint64_t prepared_ns                # when the flusher last tried to make a segment

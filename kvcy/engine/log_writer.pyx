@@ -29,7 +29,8 @@ from kvcy.engine.platform cimport add_own_u64, invariant, load_relaxed_u64, stor
 
 cdef enum:
     ZERO_AHEAD_BYTES = 1 << 19      # a power of two
-    CROWD_SYNC_US_LONG = 500        # a sync that takes so long is to serve all
+    CROWD_SYNC_US_SHORT = 250       # syncs that take less are to serve two thirds of a crowd each
+    CROWD_SYNC_US_LONG = 500        # those that take more, all of it; those in between, half of it
     VAIN_MIN = 3                    # in vain so often in a row: the next 1 << vain syncs are not waited for
     VAIN_MAX = 6
 
@@ -116,6 +117,17 @@ cdef int change_segment(Log* log) noexcept nogil:
 
 # --- the flusher's turn
 
+cdef void note_usual(Log* log, uint64_t us) noexcept nogil:
+    """Keeps sync_usual_us near the median, which a few syncs that took long for once do not move."""
+    cdef uint64_t step = log.sync_usual_us // 8 + 1
+    if log.sync_usual_us == 0:
+        log.sync_usual_us = us
+    elif us > log.sync_usual_us:
+        log.sync_usual_us += step
+    elif us < log.sync_usual_us:
+        log.sync_usual_us -= step
+
+
 cdef int sync_written(Log* log) noexcept nogil:
     """Syncs the segment in use; 0 or a negative errno."""
     cdef uint64_t began_ns = log.now_ns()
@@ -129,6 +141,7 @@ cdef int sync_written(Log* log) noexcept nogil:
     add_own_u64(&log.syncs, 1)
     store_relaxed_u64(&log.sync_last_us, us)
     add_own_u64(&log.sync_total_us, us)
+    note_usual(log, us)
     if us > log.sync_max_us:
         store_relaxed_u64(&log.sync_max_us, us)
     return 0
@@ -290,28 +303,34 @@ cdef bint crowd_is_expected(Log* log) noexcept nogil:
 
     Under `always`, those who got their replies after the last sync come back soon, and those who came meanwhile wait
     already: together they were `crowd`. Where a sync takes long, one for all of them serves more than one for each
-    half; where it does not, half of them are enough, and the others come meanwhile: what a sync costs the processor
-    is then shared by many, too. Who is alone is served at once.
+    half. Where it does not, a part of them is enough, and the others come meanwhile: as few as keep the clients busy
+    until it is over, since what a sync costs the processors is shared by those that it serves. Who is alone is served
+    at once.
     """
     cdef uint64_t records = load_relaxed_u64(&log.records)
     cdef uint64_t wanted = log.crowd
-    if load_relaxed_u64(&log.sync_last_us) < CROWD_SYNC_US_LONG:
+    if log.sync_usual_us < CROWD_SYNC_US_SHORT:
+        wanted = wanted * 2 // 3
+    elif log.sync_usual_us < CROWD_SYNC_US_LONG:
         wanted //= 2
     store_relaxed_u64(&log.awaited, log.covered + wanted)
     return log.covered < records < log.covered + wanted
 
 
 cdef void gather(Log* log) noexcept nogil:
-    """Lets those who are expected come before the next sync, for as long as that takes at most; and not so often where
-    they do not."""
+    """Lets those who are expected come before the next sync, for as long as one takes at most, or half as long again
+    where it is short; and not so often where they do not."""
+    cdef uint64_t most_us = log.sync_usual_us
     cdef uint64_t until_ns, now_ns
     if load_ordered_u32(&log.policy) != LOG_ALWAYS or log.state != LOG_WORKING or not crowd_is_expected(log):
         return
     if log.hasty != 0:
         log.hasty -= 1
         return
+    if most_us < CROWD_SYNC_US_SHORT:
+        most_us += most_us // 2
     now_ns = log.now_ns()
-    until_ns = now_ns + load_relaxed_u64(&log.sync_last_us) * 1000
+    until_ns = now_ns + most_us * 1000
     store_ordered_u32(&log.sleeping, GATHERING)
     while now_ns < until_ns and crowd_is_expected(log) and not has_work(log, GATHERING):
         futex_wait(&log.sleeping, GATHERING, <int64_t> (until_ns - now_ns))

@@ -97,7 +97,11 @@ cdef struct Loop:                        # a reactor's working memory
     Coalescing coalescing
     Connection* ready_first              # go on in the next turn
     Connection* ready_last
-    Connection* gated                    # those that wait for the log
+    Connection* gated_first              # those that wait for the log
+    Connection* gated_last
+    uint64_t gated_lowest                # none of their gates is lower; 0: not known
+    Connection* released_first           # of those, they may go on: some of them in each turn (waiting.pyx)
+    Connection* released_last
     bint serving_data                    # the data are loaded, and the loop is ready for what they need
     bint gating                          # replies wait for the log in this turn
     uint64_t kicked                      # the log's end when its flusher was last told of it
@@ -148,3 +152,13 @@ cdef ssize_t connection_receive(Loop* loop, Connection* connection, char* place,
 cdef void connection_fed(Loop* loop, Connection* connection, const char* data, size_t size, size_t used) noexcept nogil
 # Sends a short reply that is not in the executor, and settles.
 cdef void connection_send(Loop* loop, Connection* connection, const char* reply, size_t size) noexcept nogil
+
+
+cdef inline void gated_append(Connection** first, Connection** last, Connection* connection) noexcept nogil:
+    """Puts it behind the last of the gated, or of the released."""
+    connection.gated_next = NULL
+    if first[0] == NULL:
+        first[0] = connection
+    else:
+        last[0].gated_next = connection
+    last[0] = connection

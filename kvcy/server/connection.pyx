@@ -37,8 +37,7 @@ from kvcy.server.kept cimport KEPT_SPARE_BYTES, kept_replace
 from kvcy.server.mailbox cimport mailbox_post
 from kvcy.server.output cimport (
     SEND_FAILED, SENT_ALL, SENT_PART, Cursor, SendResult, output_free, output_memory_bytes, output_over_limit,
-    output_pending, output_queue, output_release_sent, output_send, output_size,
-)
+    output_pending, output_queue, output_release_sent, output_send, output_size)
 from kvcy.server.sockets cimport (
     EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, MSG_DONTWAIT, MSG_NOSIGNAL,
     SHUT_RDWR, epoll_ctl, epoll_event, recv, send, shutdown)
@@ -201,8 +200,9 @@ cdef void hold(Loop* loop, Connection* connection) noexcept nogil:
     connection.gate = max(connection.gate, loop.executor.gate)
     if not connection.flags & CONNECTION_GATED:
         connection.flags |= CONNECTION_GATED
-        connection.gated_next = loop.gated
-        loop.gated = connection
+        gated_append(&loop.gated_first, &loop.gated_last, connection)
+        if connection.gate < loop.gated_lowest:
+            loop.gated_lowest = 0
 
 
 cdef void connection_writable(Loop* loop, Connection* connection) noexcept nogil:

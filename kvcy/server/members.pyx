@@ -79,6 +79,8 @@ cdef void loop_bury(Loop* loop) noexcept nogil:
     loop.doomed = NULL
     while connection != NULL:                        # ends: each round takes one from a finite list
         following = connection.doomed_next
+        if connection.flags & CONNECTION_GATED:
+            loop.gated_lowest = 0                    # it has nothing to wait for any more
         if connection.flags & (CONNECTION_READY | CONNECTION_GATED) or unwatching_waits(loop, connection) \
                 or not transaction_shrink(connection.session, loop.executor.keyspace, FREED_A_TURN) \
                 or not gathered_shrink(&connection.session.parser.gathered) or not output_shrink(connection.output):

@@ -9,9 +9,10 @@
     stop() ------------------ eventfd ----------> answers what has been received, closes, run() returns
 
 One turn of the loop: wait for events (a busy reactor rests first: coalescing.pxd); read the clock; see whether the
-data are loaded, if they were not; serve the events' connections, in groups (group.pxd), each at most COMMANDS_A_TURN
-commands; let those that had more to do go on; close what is to be closed; look after some idle clients. Once the data
-are loaded the thread is registered for quiet points (engine/quiet.pxd), and leaves while it sleeps.
+data are loaded, if they were not; send to some of those whose replies waited for the log, and may go; serve the events'
+connections, in groups (group.pxd), each at most COMMANDS_A_TURN commands; let those that had more to do go on; close
+what is to be closed; look after some idle clients. Once the data are loaded the thread is registered for quiet points
+(engine/quiet.pxd), and leaves while it sleeps.
 
 Limits: Linux (epoll, eventfd, timerfd). Several reactors share the keyspace and the service, and may give each other
 connections (members.pxd).
@@ -54,7 +55,7 @@ from kvcy.server.sockets cimport (
     epoll_event, epoll_wait,
 )
 from kvcy.server.waiting cimport (
-    connection_drain, connection_release_gated, helpers_are_awaited, sweep_begin, sweep_close, sweep_init, sweep_some)
+    connection_drain, gated_look, gated_release, helpers_are_awaited, sweep_begin, sweep_close, sweep_init, sweep_some)
 
 cdef enum:
     EVENTS_MAX = 512
@@ -189,7 +190,8 @@ cdef void loop_run(Loop* loop) noexcept nogil:
         loop.ready_first = NULL
         loop.ready_last = NULL
         timeout_ms = -1
-        if ready != NULL or loop.sweep_next != NULL or loop.doomed != NULL or loop.unkicked_us:
+        if ready != NULL or loop.released_first != NULL or loop.sweep_next != NULL or loop.doomed != NULL \
+                or loop.unkicked_us:
             timeout_ms = 0
         if unlikely(load_relaxed_u32(&loop.executor.keyspace.long_commands)) and helpers_are_awaited(loop, ready):
             timeout_ms = WAIT_FOR_HELPER_MS
@@ -198,8 +200,9 @@ cdef void loop_run(Loop* loop) noexcept nogil:
                 quiet_leave(thread)
             read_clock(loop)
             coalescing_wait(&loop.coalescing, loop.executor.now_us)
-            coalescing_rest(
-                &loop.coalescing, count, load_relaxed_u64(&loop.limits.wake_coalescing_us), loop.inbox.event_fd)
+            if not loop.gating:              # a rest would put off the next sync, which many wait for
+                coalescing_rest(
+                    &loop.coalescing, count, load_relaxed_u64(&loop.limits.wake_coalescing_us), loop.inbox.event_fd)
         count = epoll_wait(loop.epoll_fd, events, EVENTS_MAX, timeout_ms)
         if thread >= 0:
             if timeout_ms:
@@ -214,12 +217,16 @@ cdef void loop_run(Loop* loop) noexcept nogil:
         add_own_u64(&loop.turns, 1)
         if count < 0 and errno != EINTR:
             break
+        if loop.gated_first != NULL:
+            gated_look(loop)
+        if loop.released_first != NULL:      # first: those who send to it get something to do
+            gated_release(loop)
         serve_events(loop, events, count)
         serve_ready(loop, ready)
         if loop.subscriber != NULL:
             kick_log(loop, count == 0)
-            if loop.gated != NULL:
-                connection_release_gated(loop)
+            if loop.gated_first != NULL:
+                gated_look(loop)
         if load_ordered_u32(&loop.stop) != STOP_NOT:
             if not loop.draining:
                 begin_drain(loop)

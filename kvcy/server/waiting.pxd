@@ -10,8 +10,10 @@ cdef bint sweep_init(Loop* loop) noexcept nogil      # makes the timer. False: e
 cdef void sweep_close(Loop* loop) noexcept nogil
 cdef void sweep_begin(Loop* loop) noexcept nogil     # the timer's event has come
 cdef void sweep_some(Loop* loop) noexcept nogil      # goes on with a sweep that is under way
-# Sends to the gated what the log has made durable meanwhile; asks it to be woken for the others.
-cdef void connection_release_gated(Loop* loop) noexcept nogil
+# Finds the gated whose gates the log has passed meanwhile, which are to be released; asks to be woken for the others.
+cdef void gated_look(Loop* loop) noexcept nogil
+# Sends to some of those that are to be released, in the order in which they came.
+cdef void gated_release(Loop* loop) noexcept nogil
 # Whether there is nothing to do but to try again what long commands are in the way of. `ready` go on in this turn.
 cdef bint helpers_are_awaited(const Loop* loop, const Connection* ready) noexcept nogil
 # Whether it may not be freed now: ending its watches takes locks that a long command may hold.

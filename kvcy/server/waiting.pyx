@@ -10,7 +10,7 @@ from kvcy.engine.platform cimport add_own_u64, load_relaxed_u32, load_relaxed_u6
 from kvcy.server.connection cimport (
     COMMANDS_A_TURN, CONNECTION_DOOMED, CONNECTION_DRAINING, CONNECTION_GATED, CONNECTION_PARKED, CONNECTION_PAUSED,
     EVENT_SWEEP, connection_check_output, connection_doom, connection_doom_by_limit, connection_make_ready,
-    connection_settle, connection_writable)
+    connection_settle, connection_writable, gated_append)
 from kvcy.server.mailbox cimport mailbox_wake
 from kvcy.server.sockets cimport (
     EPOLL_CTL_ADD, EPOLLET, EPOLLIN, FIONREAD, TFD_CLOEXEC, TFD_NONBLOCK, epoll_ctl, epoll_event, ioctl, timerfd_create,
@@ -19,6 +19,7 @@ from kvcy.server.sockets cimport (
 cdef enum:
     SWEEP_S = 1                          # a sweep over all connections begins so often
     SWEEP_CONNECTIONS_MAX = 512          # looked at in one turn
+    RELEASED_A_TURN = 16                 # few: what the others send is to reach the log before the next sync
 
 cdef void connection_drain(Loop* loop, Connection* connection) noexcept nogil:
     cdef int waiting = 0
@@ -92,7 +93,7 @@ cdef void check(Loop* loop, Connection* connection) noexcept nogil:
 # --- long commands
 
 cdef bint helpers_are_awaited(const Loop* loop, const Connection* ready) noexcept nogil:
-    if ready == NULL or loop.sweep_next != NULL or loop.unkicked_us:
+    if ready == NULL or loop.sweep_next != NULL or loop.unkicked_us or loop.released_first != NULL:
         return False
     while ready != NULL:
         if ready.session.postponed == NULL:
@@ -107,29 +108,49 @@ cdef bint unwatching_waits(const Loop* loop, const Connection* connection) noexc
 
 # --- the log
 
-cdef void connection_release_gated(Loop* loop) noexcept nogil:
-    cdef const Log* log = loop.executor.keyspace.log
-    cdef uint64_t durable = log_durable(log)
-    cdef bint broken = log_state(log) == LOG_BROKEN
-    cdef Connection* connection = loop.gated
+cdef inline bint still_waits(const Log* log, const Connection* connection) noexcept nogil:
+    return (connection.gate > log_durable(log) and log_state(log) != LOG_BROKEN
+            and not connection.flags & CONNECTION_DOOMED)
+
+
+cdef void gated_look(Loop* loop) noexcept nogil:
+    cdef Log* log = loop.executor.keyspace.log
+    cdef Connection* connection = loop.gated_first
     cdef Connection* following
     cdef uint64_t lowest = 0
-    loop.gated = NULL
+    if loop.gated_lowest > log_durable(log) and log_state(log) != LOG_BROKEN:
+        return
+    loop.gated_first = NULL
     while connection != NULL:                        # ends: each round takes one from a finite list
         following = connection.gated_next
-        if connection.gate > durable and not broken and not connection.flags & CONNECTION_DOOMED:
-            connection.gated_next = loop.gated
-            loop.gated = connection
+        if still_waits(log, connection):
             lowest = connection.gate if lowest == 0 else min(lowest, connection.gate)
+            gated_append(&loop.gated_first, &loop.gated_last, connection)
         else:
-            connection.flags &= ~<uint32_t>CONNECTION_GATED
-            if connection.gate > durable:
-                connection_doom(loop, connection)    # nothing that is lost may be seen
-            else:
-                release(loop, connection)
+            gated_append(&loop.released_first, &loop.released_last, connection)
         connection = following
-    if lowest and log_want(loop.executor.keyspace.log, loop.subscriber, lowest):
+    loop.gated_lowest = lowest
+    if lowest and log_want(log, loop.subscriber, lowest):
         mailbox_wake(&loop.inbox)                    # durable by now: the next turn comes at once
+
+
+cdef void gated_release(Loop* loop) noexcept nogil:
+    cdef const Log* log = loop.executor.keyspace.log
+    cdef Connection* connection
+    cdef int left = RELEASED_A_TURN
+    while loop.released_first != NULL and left:
+        connection = loop.released_first
+        loop.released_first = connection.gated_next
+        left -= 1
+        if still_waits(log, connection):             # a command that Python has answered meanwhile depends on more
+            gated_append(&loop.gated_first, &loop.gated_last, connection)
+            loop.gated_lowest = 0
+            continue
+        connection.flags &= ~<uint32_t>CONNECTION_GATED
+        if connection.gate > log_durable(log):
+            connection_doom(loop, connection)        # nothing that is lost may be seen
+        else:
+            release(loop, connection)
 
 
 cdef void release(Loop* loop, Connection* connection) noexcept nogil:
