@@ -257,8 +257,8 @@ cdef int segment_remove(int directory, uint64_t number) noexcept nogil:
 
 
 cdef int segments_remove(int directory, uint64_t first, uint64_t end, bint newest_first) noexcept nogil:
-    """Removes the segments with numbers from `first` up to `end`. Each removal is synced before the next: of several that
-    are not, a power cut may undo any."""
+    """Removes the segments with numbers from `first` up to `end`. Each removal is synced before the next: of several
+    that are not, a power cut may undo any."""
     cdef SegmentList found
     cdef uint64_t number
     cdef size_t i
