@@ -8,7 +8,7 @@
       snapshots          makes them (_saving.pyx)
       close()            all is durable, or an exception says why not
 """
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from kvcy._conversions cimport clock_ms
@@ -16,7 +16,7 @@ from kvcy._core cimport Store
 from kvcy._saving cimport Snapshots
 from kvcy.engine.log cimport (
     LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_NO, Log, LogPiece, LogPolicy, LogStatistics, log_appended, log_durable,
-    log_error, log_set_policy, log_state, log_statistics)
+    log_error, log_set_policy, log_state, log_statistics, log_written)
 from kvcy.engine.log_opening cimport LogOptions, log_open
 from kvcy.engine.log_writer cimport log_close, log_flush_run, log_prepare_run, log_stop
 from kvcy.engine.operations cimport OPERATION_HEAD_MAX, OpBuffer, ops_swap
@@ -172,6 +172,13 @@ cdef class Persistence:
         if self.log == NULL:
             return 0, 0
         return log_appended(self.log), log_durable(self.log)
+
+    @property
+    def unwritten_bytes(self) -> int:
+        """Of the log, that are in no file yet; of a record that is not whole yet some may be."""
+        cdef uint64_t written = log_written(self.log) if self.log != NULL else 0
+        cdef uint64_t appended = log_appended(self.log) if self.log != NULL else 0
+        return appended - written if appended > written else 0
 
     def statistics(self) -> dict[str, int]:
         """Counts since the log was opened."""

@@ -21,7 +21,7 @@ from kvcy.engine.files cimport file_forget_gently
 from kvcy.engine.fork cimport ForkResult, fork_possible, snapshot_fork, snapshot_fork_close
 from kvcy.engine.log cimport log_appended, log_error, log_kick, log_wait
 from kvcy.engine.log_segment cimport segments_remove_before
-from kvcy.engine.platform cimport store_relaxed_u32
+from kvcy.engine.platform cimport load_relaxed_u64, store_relaxed_u32
 from kvcy.engine.shards cimport ShardSet, shards_add_all, shards_clear, shards_lock, shards_unlock
 from kvcy.engine.snapshot cimport (
     SNAPSHOT_BASED, SNAPSHOT_UNLOGGED, snapshot_write, snapshot_writer_free, snapshot_writer_new)
@@ -181,6 +181,11 @@ cdef class Snapshots:
         if plan.quiet:
             shards_unlock(self.store.keyspace, &all_shards, False)
         return result
+
+    @property
+    def keys(self) -> int:
+        """How many the save() that is under way, or was last, has written."""
+        return load_relaxed_u64(&self.progress.keys)
 
     def prepare(self) -> None:
         """To be called before save(): what stop() does from here on concerns the next snapshot."""

@@ -140,6 +140,11 @@ class Disk:
             self._renamings = []
             self._sure_names = dict(self.names)
 
+    @property
+    def names_in_doubt(self) -> bool:
+        """Whether any was given or taken away that no sync has covered."""
+        return bool(self._renamings)
+
     def live(self) -> dict[str, bytes]:
         """What the next process finds when only this one ended."""
         return {name: file.live() for name, file in self.names.items()}

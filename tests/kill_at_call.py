@@ -81,12 +81,25 @@ class Killer(Calls):
 
 
 def torn(path: Path, seed: int) -> Promise:
-    """Makes the directory of the script `torn`; what it promises.
+    """Makes the directory of the script `torn`; what it promises."""
+    disk, promise = Disk(path), Promise()
+    for event in torn_run(path, seed):
+        (promise if event[0] in NOTES else disk).play(event)
+    files = disk.found(Random(seed))
+    files["snapshot-ffffffffffffffff.new"] = files["log-ffffffffffffffff.new"] = b"unfinished"
+    lay_out(files, path)
+    assert_torn(path, files)
+    return promise
+
+
+def torn_run(path: Path, seed: int) -> list[tuple[Any, ...]]:
+    """The events of a run that leaves a torn tail in the directory, and segments behind it that must go.
 
     A run ends in good order; the next process writes a few records of which it promises nothing, and the power fails
     when a half of the last one's end is written. That record reaches over segments, so those behind it have to go.
     """
-    recorder, promise, random = Recorder(), Promise(), Random(seed)
+    recorder, random = Recorder(), Random(seed)
+    promise = Promise()
     run(path, recorder, promise, seed, recorder.note)
     with at_seam(recorder):
         store, persistence, _ = open_data(path, shards=SHARDS, policy="no")
@@ -97,16 +110,11 @@ def torn(path: Path, seed: int) -> Promise:
             recorder.note("issued", contents(shadow))
             store.execute(*words)
         persistence.close()
-    disk, promise = torn_disk(path, recorder.events)
-    files = disk.found(random)
-    files["snapshot-ffffffffffffffff.new"] = files["log-ffffffffffffffff.new"] = b"unfinished"
-    lay_out(files, path)
-    assert_torn(path, files)
-    return promise
+    return torn_events(recorder.events)
 
 
-def torn_disk(path: Path, events: list[tuple[Any, ...]]) -> tuple[Disk, Promise]:
-    """The disk and what was promised when the last write of records was done by half, before the log was concluded."""
+def torn_events(events: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Those until the last write of records, which is done by half, before the log was concluded."""
     names = {event[1]: event[2] for event in events if event[0] == "open"}
     last = len(events) - 1
     while (
@@ -118,10 +126,7 @@ def torn_disk(path: Path, events: list[tuple[Any, ...]]) -> tuple[Disk, Promise]
         last -= 1
     kind, handle, offset, data = events[last]
     size = len(data.rstrip(b"\0"))  # there may be zeros behind the record
-    disk, promise = Disk(path), Promise()
-    for event in [*events[:last], (kind, handle, offset, data[: size // 2 & ~7])]:
-        (promise if event[0] in NOTES else disk).play(event)
-    return disk, promise
+    return [*events[:last], (kind, handle, offset, data[: size // 2 & ~7])]
 
 
 def assert_torn(path: Path, files: dict[str, bytes]) -> None:

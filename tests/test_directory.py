@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -32,6 +33,15 @@ def test_a_second_user_is_told_who_is_the_first(tmp_path: Path) -> None:
     with Directory(tmp_path), pytest.raises(DirectoryInUseError, match=said):
         Directory(tmp_path)
     Directory(tmp_path).close()
+
+
+def test_a_file_system_without_locks_is_named_as_the_fault(tmp_path: Path) -> None:
+    class Lockless(System):
+        def lock(self, file: int) -> None:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with pytest.raises(DirectoryError, match=f"^{tmp_path}/kvcy.lock cannot be locked, .*: No locks available$"):
+        Directory(tmp_path, Lockless())
 
 
 def test_a_holder_that_has_not_said_its_number(tmp_path: Path) -> None:

@@ -95,6 +95,8 @@ def test_an_error_of_the_disk_ends_writing(tmp_path: Path, kind: str, number: in
         assert (acknowledged, reply) == (number - 1, b"")
         assert refused(other, errno.EIO)
         assert other.run("GET", "before") == bulk(b"1")
+        with server.connect() as reader, pytest.raises(ConnectionError):
+            reader.run("GET", "n")  # would show what is lost
         assert info(server, "aof_last_write_status") == "err"
         assert int(info(server, "wal_durable_position")) < int(info(server, "wal_position"))
         assert server.run("SAVE").startswith(b"-ERR the snapshot failed")

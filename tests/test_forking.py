@@ -141,7 +141,8 @@ def child_of(server: Server) -> int:
     """The number of the server's child."""
     path = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
     while not (found := path.read_text().split()):
-        assert info(server, "rdb_bgsave_in_progress") == "1", "the child has ended before it was seen"
+        under_way = {info(server, "rdb_bgsave_in_progress"), info(server, "aof_rewrite_in_progress")}
+        assert "1" in under_way, "the child has ended before it was seen"
     return int(found[0])
 
 
@@ -172,6 +173,32 @@ def test_a_killed_child_is_a_failed_bgsave(tmp_path: Path) -> None:
         kill(server)
     with running(tmp_path, *NEVER) as server:
         assert server.run("DBSIZE") == b":1\r\n"
+
+
+def test_snapshots_follow_one_another_as_redis_lets_them(tmp_path: Path) -> None:
+    with running(tmp_path, *NEVER) as server:
+        fill_server(server)
+        assert server.run("BGSAVE") == b"+Background saving started\r\n"
+        child = child_of(server)
+        os.kill(child, signal.SIGSTOP)
+        assert server.run("BGSAVE") == b"-ERR Background save already in progress\r\n"
+        assert server.run("BGSAVE", "SCHEDULE") == b"-ERR Background save already in progress\r\n"
+        assert server.run("BGREWRITEAOF") == b"+Background append only file rewriting scheduled\r\n"
+        assert [info(server, f"aof_rewrite_{word}") for word in ("scheduled", "in_progress")] == ["1", "0"]
+        assert info(server, "current_save_keys_total") == "30000"
+        os.kill(child, signal.SIGCONT)
+        while info(server, "aof_rewrite_in_progress") == "0":
+            assert info(server, "aof_rewrites") == "0", "it has ended before it was seen"
+        child = child_of(server)
+        os.kill(child, signal.SIGSTOP)
+        assert info(server, "rdb_bgsave_in_progress") == "0"
+        assert server.run("BGREWRITEAOF") == b"-ERR Background append only file rewriting already in progress\r\n"
+        assert server.run("BGSAVE").startswith(b"-ERR Another child process is active (AOF?): can't BGSAVE right now")
+        assert server.run("BGSAVE", "SCHEDULE") == b"+Background saving scheduled\r\n"
+        os.kill(child, signal.SIGCONT)
+        await_info(server, "rdb_saves", "3")
+        assert info(server, "aof_rewrites") == "1"
+        assert server.stop() == 0
 
 
 def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:

@@ -174,17 +174,22 @@ cdef bint is_loading(Call* call) noexcept nogil:
 
 
 cdef bint write_is_refused(Call* call) noexcept nogil:
-    """Whether the log cannot take what the command, or EXEC's queue, would write."""
+    """Whether nothing can take what the command, or EXEC's queue, would write."""
     cdef uint32_t flags = call.row.flags
     if call.session.flags & SESSION_MULTI and is_exec(call.row):
         flags |= call.session.transaction.flags_or
-    return flags & WRITE != 0 and admission_write_error(call.executor.keyspace) != 0
+    return flags & WRITE != 0 and admission_stops_writes(call)
 
 
 cdef const char* misconfigured(Call* call, char* text) noexcept nogil:
-    """What is wrong with the log, in words; `text` has ERROR_TEXT_BYTES."""
-    snprintf(text, ERROR_TEXT_BYTES, "Errors writing to the AOF file: %s",
-             strerror(admission_write_error(call.executor.keyspace)))
+    """What is wrong with the log or the snapshots, in words; `text` has ERROR_TEXT_BYTES."""
+    cdef int error = admission_write_error(call.executor.keyspace)
+    if error == 0:
+        return "Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands " \
+            "that may modify the data set are disabled, because this instance is configured to report errors during " \
+            "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for " \
+            "details about the RDB error."
+    snprintf(text, ERROR_TEXT_BYTES, "Errors writing to the AOF file: %s", strerror(error))
     return text
 
 

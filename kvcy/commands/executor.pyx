@@ -17,7 +17,7 @@ cannot make a reactor's buffer grow without end.
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free
 from kvcy.commands.accounting cimport account_error, account_time
-from kvcy.commands.admission cimport admission_authenticated, admission_check, admission_write_error
+from kvcy.commands.admission cimport admission_authenticated, admission_check, admission_stops_writes
 from kvcy.commands.batch cimport batch_parse, batch_prefetch, batch_prepare_alone
 from kvcy.commands.call cimport deferred_adopt, deferred_free, reply_out_of_memory
 from kvcy.commands.cycles cimport cycles
@@ -160,7 +160,7 @@ cdef inline bint ordinary(Call* call) noexcept nogil:
         return False
     if unlikely(call.session.flags & call.executor.ordinary_mask != SESSION_AUTHENTICATED):
         return False
-    if unlikely(row.flags & WRITE and admission_write_error(call.access.keyspace)):
+    if unlikely(row.flags & WRITE and admission_stops_writes(call)):
         return False
     if row.flags & DENYOOM and load_relaxed_u64(&call.access.keyspace.memory_bytes_max) != 0:
         return False

@@ -5,6 +5,7 @@ class ServiceHandle:
     def password_required(self) -> bool: ...
     def set_password(self, password: bytes) -> None: ...
     loading: bool
+    writes_stopped: bool
     bulk_bytes_max: int
     slow_us: int
     slow_capacity: int

@@ -242,6 +242,15 @@ cdef class ServiceHandle:
         store_release_u32(&self.service.loading, value)
 
     @property
+    def writes_stopped(self) -> bool:
+        """Whether commands that may change something are refused, since the last snapshot failed."""
+        return load_relaxed_u32(&self.service.writes_stopped) != 0
+
+    @writes_stopped.setter
+    def writes_stopped(self, value: bool) -> None:
+        store_relaxed_u32(&self.service.writes_stopped, value)
+
+    @property
     def bulk_bytes_max(self) -> int:
         return load_relaxed_u64(&self.service.bulk_bytes_max)
 

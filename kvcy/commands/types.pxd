@@ -328,6 +328,7 @@ cdef struct Service:
     # Atomic: the data are being loaded, by a thread that takes no locks. Executors refuse what touches keys until they
     # have looked here after it went to 0 (acquire: what was loaded, and the keyspace's log, are seen then).
     uint32_t loading
+    uint32_t writes_stopped        # atomic: a snapshot has failed, and stop-writes-on-bgsave-error forbids changes then
     uint64_t bulk_bytes_max        # proto-max-bulk-len (atomic)
     # slow log: a ring of the newest
     int64_t slow_us                # slowlog-log-slower-than (atomic); negative: off

@@ -217,6 +217,12 @@ class Directory:
             self.system.close(lock)
             by = f"process {holder}" if holder.isdigit() else "another process"
             raise DirectoryInUseError(f"the directory {self.path} is in use by {by}") from None
+        except OSError as error:
+            self.system.close(lock)
+            raise DirectoryError(
+                f"{self.path}/{LOCK_NAME} cannot be locked, so a second process could write here unnoticed: "
+                f"{error.strerror}"
+            ) from error
         except BaseException:
             self.system.close(lock)
             raise

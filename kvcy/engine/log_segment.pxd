@@ -29,6 +29,6 @@ cdef int segment_write_header(
 cdef int segments_find(int directory, SegmentList* found) noexcept nogil
 cdef void segments_free(SegmentList* found) noexcept nogil
 # Remove the segments whose positions are all below `position`, the oldest first; and those from number `first` on, the
-# newest first. So what is left has no gap, whenever it ends. Both sync the directory, if they removed anything.
+# newest first, each synced before the next. So what is left has no gap, whenever the process or the power ends.
 cdef int segments_remove_before(int directory, uint64_t segment_bytes, uint64_t position) noexcept nogil
 cdef int segments_remove_from(int directory, uint64_t first) noexcept nogil

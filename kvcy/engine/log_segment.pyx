@@ -257,9 +257,9 @@ cdef int segment_remove(int directory, uint64_t number) noexcept nogil:
 
 
 cdef int segments_remove(int directory, uint64_t first, uint64_t end, bint newest_first) noexcept nogil:
-    """Removes the segments with numbers from `first` up to `end`."""
+    """Removes the segments with numbers from `first` up to `end`. Each removal is synced before the next: of several
+    that are not, a power cut may undo any."""
     cdef SegmentList found
-    cdef uint64_t removed = 0
     cdef uint64_t number
     cdef size_t i
     cdef int answer = segments_find(directory, &found)
@@ -269,9 +269,10 @@ cdef int segments_remove(int directory, uint64_t first, uint64_t end, bint newes
         number = found.numbers[found.count - 1 - i if newest_first else i]
         if answer == 0 and first <= number < end:
             answer = segment_remove(directory, number)
-            removed += 1
+            if answer == 0:
+                answer = directory_sync(directory)
     segments_free(&found)
-    return directory_sync(directory) if answer == 0 and removed > 0 else answer
+    return answer
 
 
 cdef int segments_remove_before(int directory, uint64_t segment_bytes, uint64_t position) noexcept nogil:

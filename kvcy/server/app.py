@@ -71,10 +71,16 @@ async def serve_data(
     async def answer(request: Request) -> bytes | None:
         return await dispatch(state, request)
 
+    def judge_writes() -> None:
+        native.service.writes_stopped = data.saver.stops_writes
+
+    data.saver.judged = judge_writes
+    config.on_change(("save", "stop-writes-on-bgsave-error"), lambda options: judge_writes())
+
     def snapshot() -> None:
         log.notice("Received SIGUSR1, writing a snapshot")
         try:
-            data.saver.save_in_background()
+            data.saver.save_in_background(schedule=True)
         except SaveError as error:
             log.warning(f"No snapshot is written: {error}")
 

@@ -46,6 +46,7 @@ class Data:
 
     Attributes:
         watch: over the loading.
+        keys_loaded: from the snapshot.
     """
 
     def __init__(self, options: Options, log: Log) -> None:
@@ -53,6 +54,7 @@ class Data:
         self._log = log
         self.saver = Saver(options, log)
         self.watch = LoadWatch(log)
+        self.keys_loaded = 0
         try:
             shards = shard_count(options.maxmemory)
             self.store, self.persistence = claim_data(options.dir, shards=shards, logged=options.appendonly)
@@ -70,6 +72,7 @@ class Data:
         try:
             policy = self._options.appendfsync if self._options.appendonly else None
             report = load_data(self.persistence, policy, self.watch.began)
+            self.keys_loaded = report.keys
         except (KvcyError, MemoryError) as error:
             raise StartError(str(error)) from error
         if self.persistence.directory is not None:

@@ -47,7 +47,7 @@ HELP: dict[str, tuple[tuple[str, str], ...]] = {
         ("OBJECT <key>", "Shows how a key's value is kept."),
         ("PROTOCOL <type>", "Replies with a value of this type: string, integer, double, null, array, set, map,"),
         ("", "verbatim, true, false, bignum, push, attrib."),
-        ("SET-ACTIVE-EXPIRE <0|1>", "Is accepted; keys expire when they are next looked at."),
+        ("SET-ACTIVE-EXPIRE <0|1>", "Is accepted, and changes nothing: expired keys are always removed."),
         ("SLEEP <seconds>", "Keeps this client, and no other, waiting."),
         ("HELP", "Shows this list."),
     ),

@@ -130,28 +130,39 @@ def persistence(state: ServerState) -> Iterable[Field]:
     counts = log.statistics()
     saving_s = round(time.monotonic() - saver.save_began_s) if saver.save_began_s else -1
     save_status = "err" if saver.last_save_failed else "ok"
+    rewriting_s = saving_s if saver.rewriting else -1
+    keys = sum(count for count, _ in state.native.databases()) if saving_s >= 0 else 0
+    done = 0 if saving_s < 0 else saver.child.keys if saver.child else log.snapshots.keys
     fields: list[Field] = [
         ("loading", int(not state.data.watch.over)),
         ("async_loading", 0),
+        ("current_fork_perc", f"{min(100 * done / keys, 100) if keys else 0:.2f}"),
+        ("current_save_keys_processed", done),
+        ("current_save_keys_total", keys),
         ("rdb_changes_since_last_save", saver.changes_since_save()),
-        ("rdb_bgsave_in_progress", int(saving_s >= 0)),
+        ("rdb_bgsave_in_progress", int(saving_s >= 0 and not saver.rewriting)),
         ("rdb_last_save_time", saver.last_save_s),
         ("rdb_last_bgsave_status", save_status),
         ("rdb_last_bgsave_time_sec", saver.last_save_took_s),
-        ("rdb_current_bgsave_time_sec", saving_s),
+        ("rdb_current_bgsave_time_sec", -1 if saver.rewriting else saving_s),
         ("rdb_saves", saver.saves),
         ("rdb_last_cow_size", saver.cow_bytes),
-        ("current_save_keys_processed", saver.child.keys if saver.child else 0),
+        ("rdb_last_load_keys_expired", 0),
+        ("rdb_last_load_keys_loaded", state.data.keys_loaded),
         ("aof_enabled", int(log.logging)),
-        ("aof_rewrite_in_progress", int(saving_s >= 0)),
-        ("aof_rewrite_scheduled", 0),
+        ("aof_rewrite_in_progress", int(rewriting_s >= 0)),
+        ("aof_rewrite_scheduled", int(saver.scheduled is True)),
         ("aof_last_rewrite_time_sec", saver.last_save_took_s),
-        ("aof_current_rewrite_time_sec", saving_s),
+        ("aof_current_rewrite_time_sec", rewriting_s),
         ("aof_last_bgrewrite_status", save_status),
+        ("aof_rewrites", saver.rewrites),
         ("aof_last_write_status", "err" if log.error else "ok"),
     ]
     if log.logging:
-        fields += [("aof_current_size", appended), ("wal_position", appended), ("wal_durable_position", durable)]
+        base, begin = log.snapshots.bytes, log.snapshots.position
+        fields += [("aof_current_size", base + appended - begin), ("aof_base_size", base)]
+        fields += [("aof_pending_rewrite", int(saver.scheduled is True)), ("aof_buffer_length", log.unwritten_bytes)]
+        fields += [("wal_position", appended), ("wal_durable_position", durable)]
         fields += [(f"wal_{name}", counts[name]) for name in ("records", "writes", "syncs")]
         fields += [(f"wal_{name}", counts[name]) for name in ("sync_last_us", "sync_max_us", "sync_total_us")]
     if not state.data.watch.over:

@@ -99,6 +99,7 @@ class Options:
     shutdown_timeout: int = option(Integer(0, INT_MAX), 10)
     # --- persistence
     save: tuple[SavePoint, ...] = option(SavePoints(), SAVE_POINTS)
+    stop_writes_on_bgsave_error: bool = option(YesNo(), True)
     snapshot_method: str = option(OneOf(("auto", "fork", "thread")), "auto")
     appendonly: bool = option(YesNo(), True, mutable=False)
     appendfsync: str = option(OneOf(("always", "everysec", "no")), "everysec")

@@ -49,7 +49,7 @@ NOT_YET = NOT_YET_SAFEGUARDS | _names("""
     aof-disable-auto-gc aof-load-truncated aof-rewrite-incremental-fsync aof-timestamp-enabled aof-use-rdb-preamble
     appenddirname appendfilename dbfilename
     no-appendfsync-on-rewrite rdb-del-sync-files rdb-save-incremental-fsync rdbchecksum rdbcompression
-    sanitize-dump-payload stop-writes-on-bgsave-error
+    sanitize-dump-payload
     active-expire-effort
     masterauth masteruser min-replicas-max-lag min-replicas-to-write repl-backlog-size repl-backlog-ttl
     repl-disable-tcp-nodelay repl-diskless-load repl-diskless-sync repl-diskless-sync-delay

@@ -22,19 +22,19 @@ async def bgsave(context: Context, args: Sequence[bytes]) -> Reply:
     if args and (len(args) > 1 or args[0].lower() != b"schedule"):
         return SYNTAX_ERROR
     try:
-        context.server.data.saver.save_in_background()
+        begun = context.server.data.saver.save_in_background(schedule=bool(args))
     except SaveError as error:
         return Error(f"ERR {error}")
-    return Simple("Background saving started")
+    return Simple(f"Background saving {'started' if begun else 'scheduled'}")
 
 
 async def bgrewriteaof(context: Context, args: Sequence[bytes]) -> Reply:
     """A snapshot does what rewriting does for a log of commands: what it covers is removed."""
     try:
-        context.server.data.saver.save_in_background()
+        begun = context.server.data.saver.save_in_background(rewrite=True)
     except SaveError as error:
         return Error(f"ERR {error}")
-    return Simple("Background append only file rewriting started")
+    return Simple(f"Background append only file rewriting {'started' if begun else 'scheduled'}")
 
 
 async def lastsave(context: Context, args: Sequence[bytes]) -> Reply:
