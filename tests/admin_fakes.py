@@ -18,7 +18,7 @@ from kvcy.server.replies import Reply
 TOTALS = (
     "clients clients_bytes connections rejected_connections commands errors auth_failures"
     " input_bytes_max output_bytes_max memory_bytes taken_bytes changes evicted_keys hits misses"
-    " expired_keys expire_lag_ms_max expire_lag_ms_last evicted_clients"
+    " expired_keys expire_lag_ms_max expire_lag_ms_last expire_cycle_ms evicted_clients"
 )
 
 

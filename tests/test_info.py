@@ -43,14 +43,16 @@ def test_text_has_redis_form() -> None:
 def test_numbers_arrive() -> None:
     admin = Admin()
     admin.native.values |= {"clients": 4, "memory_bytes": 2048, "hits": 7, "commands": 100, "errors": 2}
-    admin.native.values |= {"taken_bytes": 4096, "evicted_keys": 5}
+    admin.native.values |= {"taken_bytes": 4096, "evicted_keys": 5, "expire_cycle_ms": 12}
     admin.now_s += 90_061.5
     found = fields(admin)
     assert found["connected_clients"] == "4"
     assert (found["used_memory"], found["used_memory_human"]) == ("2048", "2.00K")
     assert found["used_memory_peak"] == "2048"
     assert (found["allocator_frag_ratio"], found["allocator_frag_bytes"]) == ("2.00", "2048")
+    assert int(found["rss_overhead_bytes"]) == int(found["used_memory_rss"]) - 4096
     assert found["evicted_keys"] == "5"
+    assert (found["expire_cycle_cpu_milliseconds"], found["expired_stale_perc"]) == ("12", "0.00")
     assert found["ordered_index_db3"] == "keys=10,bytes=2048,complete=0"
     assert found["keyspace_events"] == "set=2,expire=1"
     assert (found["keyspace_hits"], found["total_commands_processed"], found["total_error_replies"]) == (

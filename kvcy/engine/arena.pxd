@@ -72,7 +72,8 @@ cdef void arena_clear(Arena* arena, PagePool* pool) noexcept nogil
 cdef void arena_disown(Arena* arena, PagePool* pool) noexcept nogil
 
 # --- compaction: how partition_compact empties a page that is hardly used
-# A page of the class less than half of whose touched cells are used, while another page of the class has room; 0: none.
+# A page of the class less than half of whose touched cells are used, while another page of the class has room, or one
+# whose cells fit into the holes of others; 0: none.
 cdef uint32_t arena_sparse_page(const Arena* arena, int size_class) noexcept nogil
 # From now on no cell of the page is handed out; freeing its last cell gives it back. Ended by arena_evacuate_end,
 # unless the page has gone. REQUIRES: the page was answered by arena_sparse_page under the same hold of the lock.

@@ -34,6 +34,11 @@ cdef Block* block_reserve(Block* block, size_t capacity) noexcept nogil
 # Frees a block whatever its count. REQUIRES: nobody refers to it any more. For block_release.
 cdef void block_free(Block* block) noexcept nogil
 
+# Compaction (block_heap.pxd): whether the block had better be elsewhere, and the same block there, or where it was if
+# there is no memory. REQUIRES of block_moved: the caller holds the only reference.
+cdef bint block_leaves(const Block* block) noexcept nogil
+cdef Block* block_moved(Block* block) noexcept nogil
+
 # Bytes held by all blocks of the process, headers included (atomic, relaxed).
 cdef size_t block_bytes_total() noexcept nogil
 # The same without the blocks that are leaving: given up, but freed later, off the hot path.

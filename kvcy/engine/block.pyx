@@ -1,33 +1,64 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Reference-counted blocks of bytes. See block.pxd.
 
-A block smaller than BLOCK_MAP_BYTES_MIN comes from the heap. A larger one is a mapping of its own: it grows without
-being copied (the system moves its pages) and its memory goes back when it is freed. `capacity` decides which it is: a
-mapped block's capacity fills its last page.
+A block of 1 KiB to 256 KiB is a cell of a slab (block_heap.pxd), a smaller one comes from malloc. A larger one is a
+mapping of its own: it grows without being copied (the system moves its pages), and its memory goes back at once.
+`capacity` decides which it is: it fills what the block takes.
 """
 from libc.stdint cimport SIZE_MAX, uint64_t
 from libc.string cimport memcpy
 
-from kvcy.engine.memory cimport memory_free, memory_map, memory_map_resize, memory_new, memory_resize, memory_unmap
+from kvcy.engine.block_heap cimport (
+    BLOCK_HEAP_BYTES_MAX, BLOCK_HEAP_BYTES_MIN, block_heap_free, block_heap_leaves, block_heap_new, block_heap_room,
+    block_heap_same_cell)
+from kvcy.engine.memory cimport (
+    memory_allowed, memory_free, memory_map, memory_map_resize, memory_new, memory_resize, memory_unmap)
 from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_relaxed_u64
 
 cdef enum:
-    BLOCK_MAP_BYTES_MIN = 262144     # header included
     BLOCK_PAGE_BYTES = 4096
+
+cdef enum Place:
+    PLACE_MALLOC
+    PLACE_CELL
+    PLACE_MAPPING
 
 cdef uint64_t bytes_total            # atomic
 cdef uint64_t bytes_leaving          # atomic
 
 
+cdef inline Place place_of(size_t size) noexcept nogil:
+    if size < BLOCK_HEAP_BYTES_MIN:
+        return PLACE_MALLOC
+    return PLACE_CELL if size <= BLOCK_HEAP_BYTES_MAX else PLACE_MAPPING
+
+
 cdef inline size_t block_memory_size(size_t capacity) noexcept nogil:
-    """Bytes a block of this capacity takes from the system; 0 when there is no such number."""
+    """Bytes a block of this capacity takes; 0 when there is no such number."""
     cdef size_t size
     if capacity > SIZE_MAX // 2:
         return 0
     size = BLOCK_HEADER_BYTES + capacity
-    if size >= BLOCK_MAP_BYTES_MIN:
+    if place_of(size) == PLACE_CELL:
+        return block_heap_room(size)
+    if place_of(size) == PLACE_MAPPING:
         size = (size + BLOCK_PAGE_BYTES - 1) & ~<size_t> (BLOCK_PAGE_BYTES - 1)
     return size
+
+
+cdef Block* place_new(size_t size) noexcept nogil:
+    if place_of(size) == PLACE_CELL:
+        return <Block*> block_heap_new(size) if memory_allowed() else NULL
+    return <Block*> (memory_map(size) if place_of(size) == PLACE_MAPPING else memory_new(size))
+
+
+cdef void place_free(Block* block, size_t size) noexcept nogil:
+    if place_of(size) == PLACE_CELL:
+        block_heap_free(block, size)
+    elif place_of(size) == PLACE_MAPPING:
+        memory_unmap(block, size)
+    else:
+        memory_free(block)
 
 
 cdef Block* block_new(size_t capacity) noexcept nogil:
@@ -38,10 +69,7 @@ cdef Block* block_new(size_t capacity) noexcept nogil:
     size = block_memory_size(capacity)
     if size == 0:
         return NULL
-    if size >= BLOCK_MAP_BYTES_MIN:
-        block = <Block*> memory_map(size)
-    else:
-        block = <Block*> memory_new(size)
+    block = place_new(size)
     if block == NULL:
         return NULL
     block.references = 1
@@ -50,6 +78,23 @@ cdef Block* block_new(size_t capacity) noexcept nogil:
     block.capacity = size - BLOCK_HEADER_BYTES
     add_relaxed_u64(&bytes_total, size)
     return block
+
+
+cdef Block* place_change(Block* block, size_t size, size_t new_size) noexcept nogil:
+    """The block with its content, in memory of another size; NULL, and nothing has changed: no memory."""
+    cdef Block* moved
+    if place_of(size) == place_of(new_size):
+        if place_of(size) == PLACE_MALLOC:
+            return <Block*> memory_resize(block, new_size)
+        if place_of(size) == PLACE_MAPPING:
+            return <Block*> memory_map_resize(block, size, new_size)
+        if block_heap_same_cell(size, new_size):
+            return block
+    moved = place_new(new_size)
+    if moved != NULL:
+        memcpy(moved, block, BLOCK_HEADER_BYTES + block.size)
+        place_free(block, size)
+    return moved
 
 
 cdef Block* block_reserve(Block* block, size_t capacity) noexcept nogil:
@@ -63,19 +108,26 @@ cdef Block* block_reserve(Block* block, size_t capacity) noexcept nogil:
     new_size = block_memory_size(capacity)
     if new_size == 0:
         return NULL
-    if new_size < BLOCK_MAP_BYTES_MIN:
-        moved = <Block*> memory_resize(block, new_size)
-    elif size >= BLOCK_MAP_BYTES_MIN:
-        moved = <Block*> memory_map_resize(block, size, new_size)
-    else:
-        moved = <Block*> memory_map(new_size)
-        if moved != NULL:
-            memcpy(moved, block, BLOCK_HEADER_BYTES + block.size)
-            memory_free(block)
+    moved = place_change(block, size, new_size)
     if moved == NULL:
         return NULL
     moved.capacity = new_size - BLOCK_HEADER_BYTES
     add_relaxed_u64(&bytes_total, new_size - size)
+    return moved
+
+
+cdef bint block_leaves(const Block* block) noexcept nogil:
+    return place_of(block_bytes(block)) == PLACE_CELL and block_heap_leaves(block, block_bytes(block))
+
+
+cdef Block* block_moved(Block* block) noexcept nogil:
+    cdef size_t size = block_bytes(block)
+    cdef Block* moved = place_new(size)
+    invariant(block.references == 1)
+    if moved == NULL:
+        return block
+    memcpy(moved, block, BLOCK_HEADER_BYTES + block.size)
+    place_free(block, size)
     return moved
 
 
@@ -84,10 +136,7 @@ cdef void block_free(Block* block) noexcept nogil:
     invariant(block.size <= block.capacity)
     invariant(load_relaxed_u64(&bytes_total) >= size)
     add_relaxed_u64(&bytes_total, 0 - <uint64_t> size)
-    if size >= BLOCK_MAP_BYTES_MIN:
-        memory_unmap(block, size)
-    else:
-        memory_free(block)
+    place_free(block, size)
 
 
 cdef size_t block_bytes_total() noexcept nogil:

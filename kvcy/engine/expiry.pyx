@@ -12,7 +12,7 @@ from kvcy.engine.block cimport Bytes
 from kvcy.engine.keyspace cimport Access, keyspace_peek
 from kvcy.engine.log cimport LOG_WORKING, log_kick, log_state
 from kvcy.engine.partition cimport Partition, partition_due, partition_wake_ms
-from kvcy.engine.platform cimport load_relaxed_u64, store_relaxed_u64
+from kvcy.engine.platform cimport add_relaxed_u64, load_relaxed_u64, store_relaxed_u64
 from kvcy.engine.shards cimport DATABASES_MAX, ExpireLag, Key, Shard, keyspace_key, shard_lock, shard_unlock
 from kvcy.engine.wheel cimport WHEEL_NEVER
 
@@ -96,7 +96,7 @@ cdef int64_t shard_expire(Access* access, uint32_t index) noexcept nogil:
 
 
 cdef int64_t keyspace_expire(Keyspace* keyspace, int64_t now_ms, uint64_t work_ns) noexcept nogil:
-    cdef uint64_t end_ns = monotonic_ns() + work_ns
+    cdef uint64_t began_ns = monotonic_ns()
     cdef int64_t wake_ms = now_ms
     cdef Access access
     memset(&access, 0, sizeof(Access))
@@ -105,11 +105,12 @@ cdef int64_t keyspace_expire(Keyspace* keyspace, int64_t now_ms, uint64_t work_n
     access.exclusive = True
     if keyspace.log != NULL and log_state(keyspace.log) != LOG_WORKING:
         return WHEEL_NEVER
-    while wake_ms <= now_ms and monotonic_ns() < end_ns:
+    while wake_ms <= now_ms and monotonic_ns() - began_ns < work_ns:
         wake_ms = WHEEL_NEVER
         for _ in range(keyspace.shard_count):
             keyspace.expire_shard = (keyspace.expire_shard + 1) & (keyspace.shard_count - 1)
             wake_ms = min(wake_ms, shard_expire(&access, keyspace.expire_shard))
+    add_relaxed_u64(&keyspace.expire_ns, monotonic_ns() - began_ns)
     if keyspace.log != NULL:
         log_kick(keyspace.log)
     return wake_ms

@@ -40,5 +40,7 @@ cdef uint64_t memory_array_bytes() noexcept nogil
 cdef uint64_t memory_array_bytes_used() noexcept nogil
 cdef void memory_array_set_leaving(size_t size, bint leaving) noexcept nogil
 
+# Whether the next allocation may succeed, by the tests; counts it. For what gives out parts of what it has already.
+cdef bint memory_allowed() noexcept nogil
 cdef void memory_fail_after(uint64_t count) noexcept nogil
 cdef void memory_fail_never() noexcept nogil

@@ -69,7 +69,7 @@ cdef uint64_t leaving_bytes      # atomic: of them, those of retired arrays
 cdef uint64_t fail_countdown     # atomic; 0: never fails; n: n - 1 allocations succeed, then all fail
 
 
-cdef inline bint allowed() noexcept nogil:
+cdef bint memory_allowed() noexcept nogil:
     """Whether the next allocation may succeed; counts it. The countdown is meant for tests with one thread."""
     cdef uint64_t countdown = load_relaxed_u64(&fail_countdown)
     if not unlikely(countdown != 0):
@@ -82,23 +82,23 @@ cdef inline bint allowed() noexcept nogil:
 
 cdef void* memory_new(size_t size) noexcept nogil:
     invariant(size > 0)
-    return malloc(size) if allowed() else NULL
+    return malloc(size) if memory_allowed() else NULL
 
 
 cdef void* memory_new_zeroed(size_t size) noexcept nogil:
     invariant(size > 0)
-    return calloc(1, size) if allowed() else NULL
+    return calloc(1, size) if memory_allowed() else NULL
 
 
 cdef void* memory_new_lines(size_t size) noexcept nogil:
     cdef size_t whole = (size + MEMORY_LINE_BYTES - 1) & ~<size_t> (MEMORY_LINE_BYTES - 1)
-    cdef void* memory = aligned_alloc(MEMORY_LINE_BYTES, whole) if allowed() else NULL
+    cdef void* memory = aligned_alloc(MEMORY_LINE_BYTES, whole) if memory_allowed() else NULL
     return memory if memory == NULL else memset(memory, 0, whole)
 
 
 cdef void* memory_resize(void* memory, size_t size) noexcept nogil:
     invariant(size > 0)
-    return realloc(memory, size) if allowed() else NULL
+    return realloc(memory, size) if memory_allowed() else NULL
 
 
 cdef void memory_free(void* memory) noexcept nogil:
@@ -107,13 +107,13 @@ cdef void memory_free(void* memory) noexcept nogil:
 
 cdef void* memory_map(size_t size) noexcept nogil:
     invariant(size > 0)
-    return kvcy_map(size) if allowed() else NULL
+    return kvcy_map(size) if memory_allowed() else NULL
 
 
 cdef void* memory_map_resize(void* memory, size_t size, size_t new_size) noexcept nogil:
     invariant(memory != NULL)
     invariant(size > 0 and new_size > 0)
-    return kvcy_map_resize(memory, size, new_size) if allowed() else NULL
+    return kvcy_map_resize(memory, size, new_size) if memory_allowed() else NULL
 
 
 cdef void memory_unmap(void* memory, size_t size) noexcept nogil:

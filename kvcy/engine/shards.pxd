@@ -79,6 +79,12 @@ cdef struct Eviction:                    # what eviction.pyx keeps
     void* queues                         # what policies with queues keep, NULL until one is chosen
     void (*queues_free)(void*) noexcept nogil
 
+cdef struct BlockWalk:                   # how far blocks_compact has come (block_compaction.pxd)
+    bint going
+    uint32_t shard
+    int database
+    uint64_t position                    # in hash order
+
 cdef struct Keyspace:
     HashKey hash_key
     uint32_t shard_count                 # a power of two
@@ -90,12 +96,14 @@ cdef struct Keyspace:
     uint64_t memory_bytes_max            # maxmemory; 0 none (atomic)
     uint64_t client_bytes                # what clients and their buffers take (atomic; commands/clients.pxd)
     uint32_t upkeep_shard                # where keyspace_upkeep goes on (one thread at a time)
+    BlockWalk block_walk                 # of the same thread
     uint32_t expire_shard                # where keyspace_expire goes on (one thread at a time)
     uint32_t lru_ordered                 # atomic; reads move entries in the LRU list (0: the policy orders nothing)
     uint32_t ordered_always              # atomic: upkeep builds the ordered indexes that are missing (ranging.pxd)
     const AccessKind* kind               # atomic: of new partitions
     Eviction eviction
     ExpireLag expire_lag
+    uint64_t expire_ns                   # atomic: how long keyspace_expire has worked
     Events events
     uint64_t evicted_keys                # atomic statistics
     uint64_t expired_keys

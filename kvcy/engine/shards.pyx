@@ -5,6 +5,7 @@ from libc.string cimport memset
 
 from kvcy.engine.arena cimport arena_at
 from kvcy.engine.block cimport block_bytes_total, block_bytes_used
+from kvcy.engine.block_heap cimport block_heap_slack
 from kvcy.engine.entry cimport Entry
 from kvcy.engine.lru cimport lru_touch
 from kvcy.engine.memory cimport memory_array_bytes_used, memory_free, memory_new_lines, memory_resize
@@ -75,7 +76,7 @@ cdef void keyspace_free(Keyspace* keyspace) noexcept nogil:
 
 
 cdef uint64_t keyspace_memory_bytes(Keyspace* keyspace) noexcept nogil:
-    cdef uint64_t total = keyspace.shard_count * sizeof(Shard) + block_bytes_total()
+    cdef uint64_t total = keyspace.shard_count * sizeof(Shard) + block_bytes_total() + block_heap_slack()
     cdef const Partition* partition
     cdef uint32_t i
     cdef int database

@@ -1,5 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Operations on the whole keyspace: see whole.pxd."""
+from kvcy.engine.block_compaction cimport blocks_compact
 from kvcy.engine.compaction cimport partition_compact
 from kvcy.engine.entry cimport entry_expired
 from kvcy.engine.journal cimport journal_flush, journal_swap
@@ -223,5 +224,6 @@ cdef bint keyspace_upkeep(Keyspace* keyspace, int64_t now_ms, uint32_t slices) n
                 if load_relaxed_u32(&keyspace.ordered_always):
                     more |= index_slice(partition, INDEX_SLOTS) == INDEX_PARTIAL
         shard_unlock(keyspace, keyspace.upkeep_shard, True)
+        more |= blocks_compact(keyspace)
     more |= quiet_reclaim(64) > 0
     return more

@@ -110,6 +110,10 @@ def memory(state: ServerState) -> Iterable[Field]:
         ("allocator_resident", use.taken),
         ("allocator_frag_ratio", f"{use.allocator_ratio:.2f}"),
         ("allocator_frag_bytes", use.taken - use.used),
+        ("allocator_rss_ratio", "1.00"),
+        ("allocator_rss_bytes", 0),
+        ("rss_overhead_ratio", f"{use.overhead_ratio:.2f}"),
+        ("rss_overhead_bytes", use.resident - use.taken),
         ("mem_fragmentation_ratio", f"{use.fragmentation:.2f}"),
         ("mem_fragmentation_bytes", use.resident - use.expected),
         ("mem_not_counted_for_evict", use.not_counted if use.limit else 0),
@@ -194,7 +198,9 @@ def stats(state: ServerState) -> Iterable[Field]:
         ("sync_partial_ok", 0),
         ("sync_partial_err", 0),
         ("expired_keys", totals["expired_keys"]),
+        ("expired_stale_perc", "0.00"),
         ("expired_time_cap_reached_count", 0),
+        ("expire_cycle_cpu_milliseconds", totals["expire_cycle_ms"]),
         ("expire_lag_ms_max", totals["expire_lag_ms_max"]),
         ("expire_lag_ms_last", totals["expire_lag_ms_last"]),
         ("evicted_keys", totals["evicted_keys"]),
@@ -251,9 +257,12 @@ def latencystats(state: ServerState) -> Iterable[Field]:
     if not options.latency_tracking:
         return
     for name, histogram in state.native.histograms().items():
-        yield f"latency_percentiles_usec_{name}", ",".join(
-            f"p{percentile_text(percentile)}={percentile_us(histogram, percentile):.3f}"
-            for percentile in options.latency_tracking_info_percentiles
+        yield (
+            f"latency_percentiles_usec_{name}",
+            ",".join(
+                f"p{percentile_text(percentile)}={percentile_us(histogram, percentile):.3f}"
+                for percentile in options.latency_tracking_info_percentiles
+            ),
         )
 
 

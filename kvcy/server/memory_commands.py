@@ -1,8 +1,8 @@
 """What memory is used for: the figures of INFO memory, and MEMORY STATS and DOCTOR, which read them for people.
 
-    used       what the engine's entries, tables and the clients' buffers take
-    taken      with what the engine's allocator holds for later: pages that are not full, free places in arrays
-    resident   what the system counts for the whole process, the interpreter included
+used       what the engine's entries, tables and the clients' buffers take
+taken      with what the engine's allocator holds for later: pages that are not full, free places in arrays
+resident   what the system counts for the whole process, the interpreter included
 """
 
 from __future__ import annotations
@@ -59,6 +59,10 @@ class MemoryUse:
         return self.taken / self.used if self.used else 1.0
 
     @property
+    def overhead_ratio(self) -> float:
+        return self.resident / self.taken if self.taken else 1.0
+
+    @property
     def fragmentation(self) -> float:
         return self.resident / self.expected if self.expected else 0.0
 
@@ -109,7 +113,7 @@ async def memory_stats(context: Context, args: Sequence[bytes]) -> Reply:
         "allocator-fragmentation.bytes": use.taken - use.used,
         "allocator-rss.ratio": 1.0,
         "allocator-rss.bytes": 0,
-        "rss-overhead.ratio": use.resident / use.taken if use.taken else 1.0,
+        "rss-overhead.ratio": use.overhead_ratio,
         "rss-overhead.bytes": use.resident - use.taken,
         "fragmentation": use.fragmentation,
         "fragmentation.bytes": use.resident - use.expected,

@@ -97,6 +97,7 @@ cdef class Native:
             "expired_keys": load_relaxed_u64(&keyspace.expired_keys),
             "expire_lag_ms_max": expire_lag_ms_max(keyspace, now_ms()),
             "expire_lag_ms_last": load_relaxed_u64(&keyspace.expire_lag.last_ms),
+            "expire_cycle_ms": load_relaxed_u64(&keyspace.expire_ns) // 1000000,
             "hits": load_relaxed_u64(&keyspace.keyspace_hits),
             "misses": load_relaxed_u64(&keyspace.keyspace_misses),
         }

@@ -3,7 +3,9 @@
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
-from kvcy.engine.block cimport Block, block_bytes_total, block_new, block_release, block_reserve, block_retain
+from kvcy.engine.block cimport (
+    Block, block_bytes_total, block_leaves, block_moved, block_new, block_release, block_reserve, block_retain)
+from kvcy.engine.block_heap cimport block_heap_plan, block_heap_settle, block_heap_slack
 from kvcy.engine.memory cimport memory_fail_after, memory_fail_never
 
 
@@ -37,6 +39,13 @@ cdef class BlockProbe:
         self.block = block
         return True
 
+    def move(self) -> bool:
+        """Whether a plan wanted the block elsewhere, and it is there now."""
+        cdef Block* block = self.block
+        if block.references == 1 and block_leaves(block):
+            self.block = block_moved(block)
+        return self.block != block
+
     def append(self, bytes data) -> None:
         assert self.block.size + len(data) <= self.block.capacity
         memcpy(&self.block.data[self.block.size], <const char*> data, len(data))
@@ -51,6 +60,10 @@ cdef class BlockProbe:
         return self.block.capacity
 
     @property
+    def address(self) -> int:
+        return <size_t> self.block
+
+    @property
     def references(self) -> int:
         return self.block.references
 
@@ -61,6 +74,19 @@ cdef class BlockProbe:
 def bytes_total() -> int:
     """Bytes of all blocks of the process."""
     return block_bytes_total()
+
+
+def slack() -> int:
+    """Bytes of slabs that are resident and not in use."""
+    return block_heap_slack()
+
+
+def plan() -> bool:
+    return block_heap_plan()
+
+
+def settle() -> None:
+    block_heap_settle()
 
 
 def fail_after(uint64_t count) -> None:

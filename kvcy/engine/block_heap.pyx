@@ -1,0 +1,446 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Slabs for blocks: see block_heap.pxd.
+
+A cell is the lowest free one of the first slab in the list of those with room, so a slab fills from below, and what was
+never used is not resident. A slab that empties goes back to the system, unless it is the only one with room: setting
+and deleting one value does not call the system each time. For the same reason the large cell of a size that was freed
+last (the *hot* one) keeps its pages until the next plan; all others are dropped.
+
+A plan counts, for each size, the cells in use of the slabs with room. The fullest slabs that can hold them all stay;
+of the last of these only as many cells stay as the others have no room for; all else is to be moved. Nobody but the
+owner of a block can move it, so the plan only tells (block_heap_leaves), while allocations come from what stays.
+
+What always holds: a slab is in the list of its size's roomy slabs, or in that of the leaving ones, or it is full, or
+held by the thread that plans; `holes` counts the free cells below `fresh` of all slabs of the size.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from kvcy.engine.memory cimport memory_drop, memory_map, memory_unmap
+from kvcy.engine.platform cimport (
+    add_acq_rel_u32, add_relaxed_u64, invariant, load_relaxed_u64, store_relaxed_u64)
+from kvcy.engine.rwlock cimport spin_lock, spin_unlock
+
+cdef extern from *:
+    int lowest_bit "__builtin_ctzll"(uint64_t) nogil
+    int leading_zeros "__builtin_clzll"(uint64_t) nogil
+
+cdef enum:
+    SYSTEM_PAGE_BYTES = 4096
+    SMALL_CLASSES = 80               # 1 KiB to 32 KiB
+    CLASSES = 104
+    SMALL_BYTES_MAX = 32768
+    SMALL_SLAB_BYTES = 262144
+    LARGE_SLAB_BYTES = 1048576
+    SLAB_HEADER_BYTES = 128
+    BITMAP_WORDS = 4                 # for 240 cells at most
+    CELLS_MAX = 256
+    KEEPS_ALL = 0xFFFFFFFF
+    PLAN_SLABS = 1024                # of a size, that one plan looks at
+    PLAN_BYTES_MIN = 524288          # less idle memory is not worth a plan
+    PLAN_SHARE = 16                  # nor is less than this part of what is in use
+    TRIM_BYTES_MIN = 16384           # nor fewer of one slab
+
+cdef enum Listing:
+    SLAB_FULL
+    SLAB_ROOMY
+    SLAB_LEAVING
+    SLAB_HELD
+
+cdef struct Slab:
+    Slab* previous                   # neighbours in its list, NULL at the ends
+    Slab* next
+    uint32_t used                    # cells
+    uint32_t fresh                   # cells from this one on were never used
+    uint32_t keep                    # a plan wants cells from this one on to be moved
+    uint8_t listed                   # a Listing
+    uint64_t free[BITMAP_WORDS]      # bit i: cell i is free
+
+cdef struct SlabList:
+    Slab* first
+    Slab* last
+
+cdef struct SlabClass:
+    uint32_t lock
+    SlabList roomy
+    SlabList leaving
+    char* hot                        # a large cell, in use as its slab counts, or NULL
+    uint64_t holes                   # of small cells
+
+cdef SlabClass[CLASSES] classes
+cdef uint64_t used_bytes             # atomic: cells in use
+cdef uint64_t slack_bytes            # atomic
+cdef uint64_t plan_from_bytes        # of slack, since the last plan could not move enough; 0: as PLAN_SHARE says
+cdef uint64_t plan_slack_bytes       # when the plan began
+cdef uint32_t planning               # atomic
+
+
+# --- sizes
+
+cdef inline uint32_t class_of(size_t size) noexcept nogil:
+    cdef uint32_t log2 = 63 - <uint32_t> leading_zeros(size - 1)
+    invariant(size >= BLOCK_HEAP_BYTES_MIN and size <= BLOCK_HEAP_BYTES_MAX)
+    if size <= SMALL_BYTES_MAX:
+        return (log2 - 10) * 16 + (<uint32_t> (size - 1) >> (log2 - 4) & 15)
+    return SMALL_CLASSES + (log2 - 15) * 8 + (<uint32_t> (size - 1) >> (log2 - 3) & 7)
+
+
+cdef inline uint32_t cell_bytes(uint32_t number) noexcept nogil:
+    if number < SMALL_CLASSES:
+        return (17 + (number & 15)) << (6 + (number >> 4))
+    number -= SMALL_CLASSES
+    return (9 + (number & 7)) << (12 + (number >> 3))
+
+
+cdef inline size_t slab_bytes(uint32_t number) noexcept nogil:
+    return SMALL_SLAB_BYTES if number < SMALL_CLASSES else LARGE_SLAB_BYTES
+
+
+cdef inline size_t header_bytes(uint32_t number) noexcept nogil:
+    return SLAB_HEADER_BYTES if number < SMALL_CLASSES else SYSTEM_PAGE_BYTES
+
+
+cdef inline uint32_t slab_cells(uint32_t number) noexcept nogil:
+    return <uint32_t> ((slab_bytes(number) - header_bytes(number)) // cell_bytes(number))
+
+
+cdef inline Slab* slab_of(const void* memory, uint32_t number) noexcept nogil:
+    return <Slab*> (<size_t> memory & ~(slab_bytes(number) - 1))
+
+
+cdef inline char* cell_at(Slab* slab, uint32_t number, uint32_t cell) noexcept nogil:
+    return <char*> slab + header_bytes(number) + <size_t> cell * cell_bytes(number)
+
+
+cdef inline uint32_t cell_of(const void* memory, uint32_t number) noexcept nogil:
+    return <uint32_t> (((<size_t> memory & (slab_bytes(number) - 1)) - header_bytes(number)) // cell_bytes(number))
+
+
+cdef size_t block_heap_room(size_t size) noexcept nogil:
+    if size <= SMALL_BYTES_MAX:
+        return cell_bytes(class_of(size))
+    return (size + SYSTEM_PAGE_BYTES - 1) & ~<size_t> (SYSTEM_PAGE_BYTES - 1)
+
+
+cdef bint block_heap_same_cell(size_t size, size_t new_size) noexcept nogil:
+    return class_of(size) == class_of(new_size)
+
+
+# --- lists. REQUIRES: the class's lock
+
+cdef void list_add(SlabList* list, Slab* slab, bint first) noexcept nogil:
+    cdef Slab* beside = list.first if first else list.last
+    slab.previous = NULL if first else beside
+    slab.next = beside if first else NULL
+    if beside == NULL:
+        list.first = slab
+        list.last = slab
+    elif first:
+        beside.previous = slab
+        list.first = slab
+    else:
+        beside.next = slab
+        list.last = slab
+
+
+cdef void list_remove(SlabList* list, Slab* slab) noexcept nogil:
+    if slab.previous != NULL:
+        slab.previous.next = slab.next
+    else:
+        invariant(list.first == slab)
+        list.first = slab.next
+    if slab.next != NULL:
+        slab.next.previous = slab.previous
+    else:
+        invariant(list.last == slab)
+        list.last = slab.previous
+
+
+cdef void slab_list(SlabClass* sizes, Slab* slab, int listed, bint first) noexcept nogil:
+    """Takes the slab out of the list where it is, and puts it where it is to be."""
+    if slab.listed == SLAB_ROOMY:
+        list_remove(&sizes.roomy, slab)
+    elif slab.listed == SLAB_LEAVING:
+        list_remove(&sizes.leaving, slab)
+    slab.listed = <uint8_t> listed
+    if listed == SLAB_ROOMY:
+        list_add(&sizes.roomy, slab, first)
+    elif listed == SLAB_LEAVING:
+        list_add(&sizes.leaving, slab, first)
+
+
+cdef inline void count_holes(SlabClass* sizes, uint32_t number, int64_t holes) noexcept nogil:
+    """More holes, or fewer. Of large cells none is resident."""
+    if number < SMALL_CLASSES:
+        sizes.holes += <uint64_t> holes
+        add_relaxed_u64(&slack_bytes, <uint64_t> (holes * <int64_t> cell_bytes(number)))
+
+
+# --- slabs
+
+cdef Slab* slab_new(uint32_t number) noexcept nogil:
+    """A slab in no list; NULL: no memory."""
+    cdef size_t size = slab_bytes(number)
+    cdef char* mapped = <char*> memory_map(2 * size)
+    cdef char* base
+    cdef Slab* slab
+    cdef uint32_t cell
+    if mapped == NULL:
+        return NULL
+    base = <char*> ((<size_t> mapped + size - 1) & ~(size - 1))
+    if base != mapped:
+        memory_unmap(mapped, <size_t> (base - mapped))
+    memory_unmap(base + size, size - <size_t> (base - mapped))
+    slab = <Slab*> base
+    slab.keep = <uint32_t> KEEPS_ALL
+    slab.listed = SLAB_FULL
+    for cell in range(slab_cells(number)):
+        slab.free[cell >> 6] |= <uint64_t> 1 << (cell & 63)
+    return slab
+
+
+cdef char* take_cell(SlabClass* sizes, uint32_t number) noexcept nogil:
+    """REQUIRES: the lock. NULL: no slab has room."""
+    cdef Slab* slab = sizes.roomy.first
+    cdef uint32_t word = 0
+    cdef uint32_t cell
+    if slab == NULL:
+        return NULL
+    while slab.free[word] == 0:          # ends: it has room
+        word += 1
+        invariant(word < BITMAP_WORDS)
+    cell = word * 64 + <uint32_t> lowest_bit(slab.free[word])
+    slab.free[word] &= slab.free[word] - 1
+    slab.used += 1
+    if cell < slab.fresh:
+        count_holes(sizes, number, -1)
+    else:
+        slab.fresh = cell + 1
+    if slab.used == slab_cells(number):
+        slab.keep = <uint32_t> KEEPS_ALL
+        slab_list(sizes, slab, SLAB_FULL, False)
+    return cell_at(slab, number, cell)
+
+
+cdef void* block_heap_new(size_t size) noexcept nogil:
+    cdef uint32_t number = class_of(size)
+    cdef SlabClass* sizes = &classes[number]
+    cdef Slab* slab
+    cdef char* cell
+    spin_lock(&sizes.lock)
+    cell = sizes.hot
+    if cell != NULL:
+        sizes.hot = NULL
+        add_relaxed_u64(&slack_bytes, 0 - <uint64_t> cell_bytes(number))
+    else:
+        cell = take_cell(sizes, number)
+    spin_unlock(&sizes.lock)
+    if cell == NULL:
+        slab = slab_new(number)
+        if slab == NULL:
+            return NULL
+        spin_lock(&sizes.lock)
+        slab_list(sizes, slab, SLAB_ROOMY, True)
+        cell = take_cell(sizes, number)
+        spin_unlock(&sizes.lock)
+    invariant(cell != NULL)
+    add_relaxed_u64(&used_bytes, cell_bytes(number))
+    return cell
+
+
+cdef bint slab_goes(SlabClass* sizes, uint32_t number, Slab* slab) noexcept nogil:
+    """Takes an empty slab out of its list, to be unmapped, unless it stays. REQUIRES: the lock."""
+    if slab.used or slab.listed == SLAB_HELD:
+        return False
+    if slab.listed == SLAB_ROOMY and sizes.roomy.first == sizes.roomy.last:
+        return False
+    slab_list(sizes, slab, SLAB_HELD, False)
+    count_holes(sizes, number, -<int64_t> slab.fresh)
+    return True
+
+
+cdef void give_cell(uint32_t number, char* memory) noexcept nogil:
+    cdef SlabClass* sizes = &classes[number]
+    cdef Slab* slab = slab_of(memory, number)
+    cdef uint32_t cell = cell_of(memory, number)
+    cdef bint goes
+    spin_lock(&sizes.lock)
+    invariant(slab.used > 0 and cell < slab.fresh and cell_at(slab, number, cell) == memory)
+    invariant(not slab.free[cell >> 6] >> (cell & 63) & 1)
+    slab.free[cell >> 6] |= <uint64_t> 1 << (cell & 63)
+    slab.used -= 1
+    count_holes(sizes, number, 1)
+    if slab.listed == SLAB_FULL:
+        slab_list(sizes, slab, SLAB_ROOMY, True)
+    goes = slab_goes(sizes, number, slab)
+    spin_unlock(&sizes.lock)
+    if goes:
+        memory_unmap(slab, slab_bytes(number))
+
+
+cdef void cool(uint32_t number, char* cell) noexcept nogil:
+    """Makes `cell` the hot one of its size, NULL: none, and gives back the one before."""
+    cdef SlabClass* sizes = &classes[number]
+    cdef char* before
+    spin_lock(&sizes.lock)
+    before = sizes.hot
+    sizes.hot = cell
+    add_relaxed_u64(&slack_bytes, <uint64_t> (
+        (<int64_t> (cell != NULL) - <int64_t> (before != NULL)) * <int64_t> cell_bytes(number)))
+    spin_unlock(&sizes.lock)
+    if before != NULL:
+        memory_drop(before, cell_bytes(number))
+        give_cell(number, before)
+
+
+cdef void block_heap_free(void* memory, size_t size) noexcept nogil:
+    cdef uint32_t number = class_of(size)
+    add_relaxed_u64(&used_bytes, 0 - <uint64_t> cell_bytes(number))
+    if number < SMALL_CLASSES:
+        give_cell(number, <char*> memory)
+    else:
+        cool(number, <char*> memory)
+
+
+cdef uint64_t block_heap_slack() noexcept nogil:
+    return load_relaxed_u64(&slack_bytes)
+
+
+# --- compaction
+
+cdef struct Survey:                      # of the roomy slabs of a size that a plan looks at
+    uint32_t slabs
+    uint64_t used                        # their cells in use
+    uint32_t[CELLS_MAX] with_used        # how many slabs have so many
+
+
+cdef void look(const SlabClass* sizes, Survey* survey) noexcept nogil:
+    cdef const Slab* slab = sizes.roomy.first
+    memset(survey, 0, sizeof(Survey))
+    while slab != NULL and survey.slabs < PLAN_SLABS:
+        survey.slabs += 1
+        survey.used += slab.used
+        survey.with_used[slab.used] += 1
+        slab = slab.next
+
+
+cdef Slab* part(SlabClass* sizes, Survey* survey, uint32_t leave) noexcept nogil:
+    """Makes so many slabs leave, the emptiest of those looked at; answers the emptiest of the others."""
+    cdef uint32_t left = survey.slabs
+    cdef uint32_t below = 0              # slabs with fewer cells in use all leave
+    cdef Slab* emptiest = NULL
+    cdef Slab* slab = sizes.roomy.first
+    cdef Slab* next
+    while leave > survey.with_used[below]:       # ends: there are more than `leave`
+        leave -= survey.with_used[below]
+        below += 1
+        invariant(below < CELLS_MAX)
+    while left:
+        left -= 1
+        next = slab.next
+        if slab.used < below or (slab.used == below and leave):
+            leave -= slab.used == below
+            slab.keep = 0
+            slab_list(sizes, slab, SLAB_LEAVING, False)
+        elif emptiest == NULL or slab.used < emptiest.used:
+            emptiest = slab
+        slab = next
+    return emptiest
+
+
+cdef bint class_plan(uint32_t number) noexcept nogil:
+    cdef SlabClass* sizes = &classes[number]
+    cdef uint32_t cells = slab_cells(number)
+    cdef uint32_t stay, rest
+    cdef Survey survey
+    cdef Slab* last
+    cdef bint planned = False
+    spin_lock(&sizes.lock)
+    look(sizes, &survey)
+    if survey.slabs:
+        stay = <uint32_t> max((survey.used + cells - 1) // cells, <uint64_t> 1)
+        rest = <uint32_t> (survey.used - <uint64_t> (stay - 1) * cells)
+        planned = stay < survey.slabs
+        last = part(sizes, &survey, survey.slabs - stay)
+        if last.fresh > rest and <uint64_t> (last.fresh - rest) * cell_bytes(number) >= TRIM_BYTES_MIN:
+            planned = True
+            last.keep = rest
+            slab_list(sizes, last, SLAB_ROOMY, False)      # the others fill up first
+    spin_unlock(&sizes.lock)
+    return planned
+
+
+cdef bint block_heap_plan() noexcept nogil:
+    global plan_slack_bytes
+    cdef uint64_t slack = load_relaxed_u64(&slack_bytes)
+    cdef uint64_t worth = max(load_relaxed_u64(&used_bytes) // PLAN_SHARE, <uint64_t> PLAN_BYTES_MIN)
+    cdef bint planned = False
+    cdef uint32_t number
+    if slack < worth:
+        store_relaxed_u64(&plan_from_bytes, 0)
+        return False
+    if slack < load_relaxed_u64(&plan_from_bytes):
+        return False
+    if add_acq_rel_u32(&planning, 1) != 1:
+        add_acq_rel_u32(&planning, <uint32_t> -1)
+        return False
+    plan_slack_bytes = slack
+    for number in range(<uint32_t> SMALL_CLASSES):
+        planned |= class_plan(number)
+    for number in range(<uint32_t> SMALL_CLASSES, <uint32_t> CLASSES):
+        cool(number, NULL)
+    if not planned:
+        block_heap_settle()
+    return planned
+
+
+cdef bint block_heap_leaves(const void* memory, size_t size) noexcept nogil:
+    cdef uint32_t number = class_of(size)
+    return number < SMALL_CLASSES and cell_of(memory, number) >= slab_of(memory, number).keep
+
+
+cdef void slab_trim(SlabClass* sizes, uint32_t number, Slab* slab, uint32_t fresh) noexcept nogil:
+    """Gives back the slab's memory from the cell `fresh` on; then it is as if there were no plan. REQUIRES: it is
+    held, so nobody takes a cell of it, and no cell from there on is used."""
+    cdef bint goes
+    memory_drop(cell_at(slab, number, fresh), <size_t> (slab.fresh - fresh) * cell_bytes(number))
+    spin_lock(&sizes.lock)
+    count_holes(sizes, number, -<int64_t> (slab.fresh - fresh))
+    slab.fresh = fresh
+    slab.keep = <uint32_t> KEEPS_ALL
+    slab_list(sizes, slab, SLAB_ROOMY, False)
+    goes = slab_goes(sizes, number, slab)
+    spin_unlock(&sizes.lock)
+    if goes:
+        memory_unmap(slab, slab_bytes(number))
+
+
+cdef Slab* planned_slab(SlabClass* sizes, uint32_t* fresh) noexcept nogil:
+    """The next slab that the plan has changed, held, and how many cells there are up to the last one in use; NULL:
+    there is no such slab left."""
+    cdef Slab* slab
+    spin_lock(&sizes.lock)
+    slab = sizes.roomy.last
+    if slab == NULL or slab.keep == <uint32_t> KEEPS_ALL:
+        slab = sizes.leaving.first
+    if slab != NULL:
+        slab_list(sizes, slab, SLAB_HELD, False)
+        fresh[0] = slab.fresh
+        while fresh[0] and slab.free[(fresh[0] - 1) >> 6] >> ((fresh[0] - 1) & 63) & 1:
+            fresh[0] -= 1
+    spin_unlock(&sizes.lock)
+    return slab
+
+
+cdef void block_heap_settle() noexcept nogil:
+    cdef uint32_t number, fresh
+    cdef uint64_t slack
+    cdef Slab* slab
+    for number in range(<uint32_t> SMALL_CLASSES):
+        slab = planned_slab(&classes[number], &fresh)
+        while slab != NULL:                  # ends: each is then as if there were no plan
+            slab_trim(&classes[number], number, slab, fresh)
+            slab = planned_slab(&classes[number], &fresh)
+    slack = load_relaxed_u64(&slack_bytes)
+    store_relaxed_u64(&plan_from_bytes, 0 if slack < plan_slack_bytes * 3 // 4 else slack + slack // 4)
+    add_acq_rel_u32(&planning, <uint32_t> -1)
