@@ -13,6 +13,7 @@ from kvcy._core import Store
 from kvcy._loading import Loader, LoadReport
 from kvcy._persistence import Persistence
 from kvcy._switching import settle
+from kvcy.engine import block_heap
 from kvcy.engine.directory import Directory, Manifest, holds_data, refusing
 from kvcy.errors import KvcyError
 
@@ -30,6 +31,7 @@ def _leave_all() -> None:
 
 
 os.register_at_fork(after_in_child=_leave_all)
+os.register_at_fork(before=block_heap.hold, after_in_parent=block_heap.let_go, after_in_child=block_heap.let_go)
 
 
 def open_data(

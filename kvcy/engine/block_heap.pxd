@@ -10,11 +10,13 @@ together (block_compaction.pxd), after which whole slabs go.
 
 Sizes: sixteen steps a doubling up to 32 KiB, then eight, of whole pages. One leaf lock a size (rwlock.pxd).
 """
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
+
+from kvcy.engine.slab cimport LARGEST_BYTES, SMALLEST_BYTES
 
 cdef enum:
-    BLOCK_HEAP_BYTES_MIN = 1025        # less comes from malloc
-    BLOCK_HEAP_BYTES_MAX = 262144      # more is mapped
+    BLOCK_HEAP_BYTES_MIN = SMALLEST_BYTES      # less comes from malloc
+    BLOCK_HEAP_BYTES_MAX = LARGEST_BYTES       # more is mapped
 
 # Memory that a block of `size` bytes takes, BLOCK_HEAP_BYTES_MIN to BLOCK_HEAP_BYTES_MAX: at most a sixteenth more, or
 # whole pages.

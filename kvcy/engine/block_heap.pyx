@@ -13,59 +13,26 @@ owner of a block can move it, so the plan only tells (block_heap_leaves), while 
 What always holds: a slab is in the list of its size's roomy slabs, or in that of the leaving ones, or it is full, or
 held by the thread that plans; `holes` counts the free cells below `fresh` of all slabs of the size.
 """
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from kvcy.engine.memory cimport memory_drop, memory_map, memory_unmap
+from kvcy.engine.memory cimport memory_drop
 from kvcy.engine.platform cimport (
-    add_acq_rel_u32, add_relaxed_u64, invariant, load_relaxed_u64, store_relaxed_u64)
+    add_acq_rel_u32, add_relaxed_u64, invariant, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64)
 from kvcy.engine.rwlock cimport spin_lock, spin_unlock
+from kvcy.engine.slab cimport (
+    BITMAP_WORDS, CELLS_MAX, CLASSES, KEEPS_ALL, SLAB_FULL, SLAB_HELD, SLAB_LEAVING, SLAB_ROOMY, SMALL_BYTES_MAX,
+    SMALL_CLASSES, SYSTEM_PAGE_BYTES, Slab, SlabClass, cell_at, cell_bytes, cell_of, class_of, poison, slab_cells,
+    slab_free, slab_list, slab_new, slab_of, unpoison)
 
 cdef extern from *:
     int lowest_bit "__builtin_ctzll"(uint64_t) nogil
-    int leading_zeros "__builtin_clzll"(uint64_t) nogil
 
 cdef enum:
-    SYSTEM_PAGE_BYTES = 4096
-    SMALL_CLASSES = 80               # 1 KiB to 32 KiB
-    CLASSES = 104
-    SMALL_BYTES_MAX = 32768
-    SMALL_SLAB_BYTES = 262144
-    LARGE_SLAB_BYTES = 1048576
-    SLAB_HEADER_BYTES = 128
-    BITMAP_WORDS = 4                 # for 240 cells at most
-    CELLS_MAX = 256
-    KEEPS_ALL = 0xFFFFFFFF
     PLAN_SLABS = 1024                # of a size, that one plan looks at
     PLAN_BYTES_MIN = 524288          # less idle memory is not worth a plan
     PLAN_SHARE = 16                  # nor is less than this part of what is in use
     TRIM_BYTES_MIN = 16384           # nor fewer of one slab
-
-cdef enum Listing:
-    SLAB_FULL
-    SLAB_ROOMY
-    SLAB_LEAVING
-    SLAB_HELD
-
-cdef struct Slab:
-    Slab* previous                   # neighbours in its list, NULL at the ends
-    Slab* next
-    uint32_t used                    # cells
-    uint32_t fresh                   # cells from this one on were never used
-    uint32_t keep                    # a plan wants cells from this one on to be moved
-    uint8_t listed                   # a Listing
-    uint64_t free[BITMAP_WORDS]      # bit i: cell i is free
-
-cdef struct SlabList:
-    Slab* first
-    Slab* last
-
-cdef struct SlabClass:
-    uint32_t lock
-    SlabList roomy
-    SlabList leaving
-    char* hot                        # a large cell, in use as its slab counts, or NULL
-    uint64_t holes                   # of small cells
 
 cdef SlabClass[CLASSES] classes
 cdef uint64_t used_bytes             # atomic: cells in use
@@ -73,47 +40,6 @@ cdef uint64_t slack_bytes            # atomic
 cdef uint64_t plan_from_bytes        # of slack, since the last plan could not move enough; 0: as PLAN_SHARE says
 cdef uint64_t plan_slack_bytes       # when the plan began
 cdef uint32_t planning               # atomic
-
-
-# --- sizes
-
-cdef inline uint32_t class_of(size_t size) noexcept nogil:
-    cdef uint32_t log2 = 63 - <uint32_t> leading_zeros(size - 1)
-    invariant(size >= BLOCK_HEAP_BYTES_MIN and size <= BLOCK_HEAP_BYTES_MAX)
-    if size <= SMALL_BYTES_MAX:
-        return (log2 - 10) * 16 + (<uint32_t> (size - 1) >> (log2 - 4) & 15)
-    return SMALL_CLASSES + (log2 - 15) * 8 + (<uint32_t> (size - 1) >> (log2 - 3) & 7)
-
-
-cdef inline uint32_t cell_bytes(uint32_t number) noexcept nogil:
-    if number < SMALL_CLASSES:
-        return (17 + (number & 15)) << (6 + (number >> 4))
-    number -= SMALL_CLASSES
-    return (9 + (number & 7)) << (12 + (number >> 3))
-
-
-cdef inline size_t slab_bytes(uint32_t number) noexcept nogil:
-    return SMALL_SLAB_BYTES if number < SMALL_CLASSES else LARGE_SLAB_BYTES
-
-
-cdef inline size_t header_bytes(uint32_t number) noexcept nogil:
-    return SLAB_HEADER_BYTES if number < SMALL_CLASSES else SYSTEM_PAGE_BYTES
-
-
-cdef inline uint32_t slab_cells(uint32_t number) noexcept nogil:
-    return <uint32_t> ((slab_bytes(number) - header_bytes(number)) // cell_bytes(number))
-
-
-cdef inline Slab* slab_of(const void* memory, uint32_t number) noexcept nogil:
-    return <Slab*> (<size_t> memory & ~(slab_bytes(number) - 1))
-
-
-cdef inline char* cell_at(Slab* slab, uint32_t number, uint32_t cell) noexcept nogil:
-    return <char*> slab + header_bytes(number) + <size_t> cell * cell_bytes(number)
-
-
-cdef inline uint32_t cell_of(const void* memory, uint32_t number) noexcept nogil:
-    return <uint32_t> (((<size_t> memory & (slab_bytes(number) - 1)) - header_bytes(number)) // cell_bytes(number))
 
 
 cdef size_t block_heap_room(size_t size) noexcept nogil:
@@ -126,77 +52,11 @@ cdef bint block_heap_same_cell(size_t size, size_t new_size) noexcept nogil:
     return class_of(size) == class_of(new_size)
 
 
-# --- lists. REQUIRES: the class's lock
-
-cdef void list_add(SlabList* list, Slab* slab, bint first) noexcept nogil:
-    cdef Slab* beside = list.first if first else list.last
-    slab.previous = NULL if first else beside
-    slab.next = beside if first else NULL
-    if beside == NULL:
-        list.first = slab
-        list.last = slab
-    elif first:
-        beside.previous = slab
-        list.first = slab
-    else:
-        beside.next = slab
-        list.last = slab
-
-
-cdef void list_remove(SlabList* list, Slab* slab) noexcept nogil:
-    if slab.previous != NULL:
-        slab.previous.next = slab.next
-    else:
-        invariant(list.first == slab)
-        list.first = slab.next
-    if slab.next != NULL:
-        slab.next.previous = slab.previous
-    else:
-        invariant(list.last == slab)
-        list.last = slab.previous
-
-
-cdef void slab_list(SlabClass* sizes, Slab* slab, int listed, bint first) noexcept nogil:
-    """Takes the slab out of the list where it is, and puts it where it is to be."""
-    if slab.listed == SLAB_ROOMY:
-        list_remove(&sizes.roomy, slab)
-    elif slab.listed == SLAB_LEAVING:
-        list_remove(&sizes.leaving, slab)
-    slab.listed = <uint8_t> listed
-    if listed == SLAB_ROOMY:
-        list_add(&sizes.roomy, slab, first)
-    elif listed == SLAB_LEAVING:
-        list_add(&sizes.leaving, slab, first)
-
-
 cdef inline void count_holes(SlabClass* sizes, uint32_t number, int64_t holes) noexcept nogil:
     """More holes, or fewer. Of large cells none is resident."""
     if number < SMALL_CLASSES:
         sizes.holes += <uint64_t> holes
         add_relaxed_u64(&slack_bytes, <uint64_t> (holes * <int64_t> cell_bytes(number)))
-
-
-# --- slabs
-
-cdef Slab* slab_new(uint32_t number) noexcept nogil:
-    """A slab in no list; NULL: no memory."""
-    cdef size_t size = slab_bytes(number)
-    cdef char* mapped = <char*> memory_map(2 * size)
-    cdef char* base
-    cdef Slab* slab
-    cdef uint32_t cell
-    if mapped == NULL:
-        return NULL
-    base = <char*> ((<size_t> mapped + size - 1) & ~(size - 1))
-    if base != mapped:
-        memory_unmap(mapped, <size_t> (base - mapped))
-    memory_unmap(base + size, size - <size_t> (base - mapped))
-    slab = <Slab*> base
-    slab.keep = <uint32_t> KEEPS_ALL
-    slab.listed = SLAB_FULL
-    for cell in range(slab_cells(number)):
-        slab.free[cell >> 6] |= <uint64_t> 1 << (cell & 63)
-    return slab
 
 
 cdef char* take_cell(SlabClass* sizes, uint32_t number) noexcept nogil:
@@ -217,7 +77,7 @@ cdef char* take_cell(SlabClass* sizes, uint32_t number) noexcept nogil:
     else:
         slab.fresh = cell + 1
     if slab.used == slab_cells(number):
-        slab.keep = <uint32_t> KEEPS_ALL
+        store_relaxed_u32(&slab.keep, <uint32_t> KEEPS_ALL)
         slab_list(sizes, slab, SLAB_FULL, False)
     return cell_at(slab, number, cell)
 
@@ -244,6 +104,7 @@ cdef void* block_heap_new(size_t size) noexcept nogil:
         cell = take_cell(sizes, number)
         spin_unlock(&sizes.lock)
     invariant(cell != NULL)
+    unpoison(cell, cell_bytes(number))
     add_relaxed_u64(&used_bytes, cell_bytes(number))
     return cell
 
@@ -275,7 +136,7 @@ cdef void give_cell(uint32_t number, char* memory) noexcept nogil:
     goes = slab_goes(sizes, number, slab)
     spin_unlock(&sizes.lock)
     if goes:
-        memory_unmap(slab, slab_bytes(number))
+        slab_free(slab, number)
 
 
 cdef void cool(uint32_t number, char* cell) noexcept nogil:
@@ -296,6 +157,7 @@ cdef void cool(uint32_t number, char* cell) noexcept nogil:
 cdef void block_heap_free(void* memory, size_t size) noexcept nogil:
     cdef uint32_t number = class_of(size)
     add_relaxed_u64(&used_bytes, 0 - <uint64_t> cell_bytes(number))
+    poison(memory, cell_bytes(number))
     if number < SMALL_CLASSES:
         give_cell(number, <char*> memory)
     else:
@@ -340,7 +202,7 @@ cdef Slab* part(SlabClass* sizes, Survey* survey, uint32_t leave) noexcept nogil
         next = slab.next
         if slab.used < below or (slab.used == below and leave):
             leave -= slab.used == below
-            slab.keep = 0
+            store_relaxed_u32(&slab.keep, 0)
             slab_list(sizes, slab, SLAB_LEAVING, False)
         elif emptiest == NULL or slab.used < emptiest.used:
             emptiest = slab
@@ -364,7 +226,7 @@ cdef bint class_plan(uint32_t number) noexcept nogil:
         last = part(sizes, &survey, survey.slabs - stay)
         if last.fresh > rest and <uint64_t> (last.fresh - rest) * cell_bytes(number) >= TRIM_BYTES_MIN:
             planned = True
-            last.keep = rest
+            store_relaxed_u32(&last.keep, rest)
             slab_list(sizes, last, SLAB_ROOMY, False)      # the others fill up first
     spin_unlock(&sizes.lock)
     return planned
@@ -396,7 +258,7 @@ cdef bint block_heap_plan() noexcept nogil:
 
 cdef bint block_heap_leaves(const void* memory, size_t size) noexcept nogil:
     cdef uint32_t number = class_of(size)
-    return number < SMALL_CLASSES and cell_of(memory, number) >= slab_of(memory, number).keep
+    return number < SMALL_CLASSES and cell_of(memory, number) >= load_relaxed_u32(&slab_of(memory, number).keep)
 
 
 cdef void slab_trim(SlabClass* sizes, uint32_t number, Slab* slab, uint32_t fresh) noexcept nogil:
@@ -407,12 +269,12 @@ cdef void slab_trim(SlabClass* sizes, uint32_t number, Slab* slab, uint32_t fres
     spin_lock(&sizes.lock)
     count_holes(sizes, number, -<int64_t> (slab.fresh - fresh))
     slab.fresh = fresh
-    slab.keep = <uint32_t> KEEPS_ALL
+    store_relaxed_u32(&slab.keep, <uint32_t> KEEPS_ALL)
     slab_list(sizes, slab, SLAB_ROOMY, False)
     goes = slab_goes(sizes, number, slab)
     spin_unlock(&sizes.lock)
     if goes:
-        memory_unmap(slab, slab_bytes(number))
+        slab_free(slab, number)
 
 
 cdef Slab* planned_slab(SlabClass* sizes, uint32_t* fresh) noexcept nogil:
@@ -421,7 +283,7 @@ cdef Slab* planned_slab(SlabClass* sizes, uint32_t* fresh) noexcept nogil:
     cdef Slab* slab
     spin_lock(&sizes.lock)
     slab = sizes.roomy.last
-    if slab == NULL or slab.keep == <uint32_t> KEEPS_ALL:
+    if slab == NULL or load_relaxed_u32(&slab.keep) == <uint32_t> KEEPS_ALL:
         slab = sizes.leaving.first
     if slab != NULL:
         slab_list(sizes, slab, SLAB_HELD, False)
@@ -444,3 +306,16 @@ cdef void block_heap_settle() noexcept nogil:
     slack = load_relaxed_u64(&slack_bytes)
     store_relaxed_u64(&plan_from_bytes, 0 if slack < plan_slack_bytes * 3 // 4 else slack + slack // 4)
     add_acq_rel_u32(&planning, <uint32_t> -1)
+
+
+# --- fork(2): nobody is to be in the middle of a change when it copies
+
+def hold() -> None:
+    """Locks all sizes, until let_go."""
+    for number in range(CLASSES):
+        spin_lock(&classes[number].lock)
+
+
+def let_go() -> None:
+    for number in range(CLASSES):
+        spin_unlock(&classes[number].lock)
