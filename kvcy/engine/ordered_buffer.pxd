@@ -55,9 +55,14 @@ cdef struct OrderedBuffer:         # zeroed: one without room
     uint32_t[64] counts            # its items, BUFFER_BUCKET_ITEMS_MAX at most
     uint16_t[545] nexts            # BUFFER_CHUNKS_MAX + 1: of each chunk the next of the bucket, or not in use; or 0
 
-# What its items take, of memory_array_new.
+cdef inline uint64_t buffer_bytes_of(uint32_t chunks) noexcept nogil:
+    return (BUFFER_NEW_MAX + chunks * BUFFER_CHUNK_ITEMS) * sizeof(BufferItem)
+
+
 cdef inline uint64_t buffer_bytes(const OrderedBuffer* buffer) noexcept nogil:
-    return (BUFFER_NEW_MAX + buffer.chunks * BUFFER_CHUNK_ITEMS) * sizeof(BufferItem) if buffer.chunks else 0
+    """What its items take of the arrays' memory."""
+    return buffer_bytes_of(buffer.chunks) if buffer.chunks else 0
+
 
 # Gives it `chunks` chunks, more than it has; false (nothing changed): no memory.
 cdef bint buffer_grow(OrderedBuffer* buffer, uint32_t chunks) noexcept nogil

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t
 from libc.string cimport memcpy, memmove
 
-from kvcy.engine.memory cimport memory_array_free, memory_array_new, memory_array_resize
+from kvcy.engine.memory cimport memory_array_free_roomy, memory_array_grow, memory_array_new_roomy
 from kvcy.engine.node cimport NODE_PREFIX_MAX, long_word_of, shared_bytes
 from kvcy.engine.platform cimport invariant, prefetch, unlikely
 
@@ -14,28 +14,24 @@ cdef enum:
 
 
 cdef bint buffer_grow(OrderedBuffer* buffer, uint32_t chunks) noexcept nogil:
-    cdef uint64_t bytes = buffer_bytes(buffer)
-    cdef uint32_t before = buffer.chunks
+    cdef uint64_t bytes = buffer_bytes_of(chunks)
     cdef uint32_t number
-    cdef void* items
-    buffer.chunks = chunks
-    if before:
-        items = memory_array_resize(buffer.items, bytes, buffer_bytes(buffer))
-    else:
-        items = memory_array_new(buffer_bytes(buffer))
-    if items == NULL:
-        buffer.chunks = before
+    if buffer.items == NULL:
+        buffer.items = <BufferItem*> memory_array_new_roomy(bytes, buffer_bytes_of(BUFFER_CHUNKS_MAX))
+        if buffer.items == NULL:
+            return False
+        buffer.buckets = 1
+    elif not memory_array_grow(buffer_bytes(buffer), bytes):
         return False
-    buffer.items = <BufferItem*> items
-    buffer.buckets = max(buffer.buckets, <uint32_t> 1)
-    for number in range(chunks, before, -1):
+    for number in range(chunks, buffer.chunks, -1):
         chunk_free(buffer, number)
+    buffer.chunks = chunks
     return True
 
 
 cdef void buffer_close(OrderedBuffer* buffer) noexcept nogil:
     if buffer.items != NULL:
-        memory_array_free(buffer.items, buffer_bytes(buffer))
+        memory_array_free_roomy(buffer.items, buffer_bytes(buffer), buffer_bytes_of(BUFFER_CHUNKS_MAX))
 
 
 # --- buckets
