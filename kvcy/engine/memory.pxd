@@ -29,9 +29,12 @@ cdef void memory_set_patient(bint patient) noexcept nogil
 cdef void memory_drop(void* memory, size_t size) noexcept nogil
 
 cdef void* memory_array_new(size_t size) noexcept nogil                   # zero-filled
-# Gives it another size; what it grows by is zeroed. NULL, and nothing has changed: no memory.
-cdef void* memory_array_resize(void* array, size_t size, size_t new_size) noexcept nogil
 cdef void memory_array_free(void* array, size_t size) noexcept nogil
+# An array with the addresses of one of `room` bytes, always mapped, which so grows where it stands.
+cdef void* memory_array_new_roomy(size_t size, size_t room) noexcept nogil
+# Lets it have `new_size` bytes, `room` at most; what it grows by is zeroed. False, and nothing has changed: no memory.
+cdef bint memory_array_grow(size_t size, size_t new_size) noexcept nogil
+cdef void memory_array_free_roomy(void* array, size_t size, size_t room) noexcept nogil
 # Has the system make it resident at once, for who is going to write to all of it: a hint, contents stay.
 cdef void memory_array_populate(void* array, size_t size) noexcept nogil
 # Bytes of all arrays of the process (atomic, relaxed); retired ones count until they are freed.

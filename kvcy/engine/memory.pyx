@@ -6,7 +6,7 @@ would be a pause, as would be the memory that is resident and never used.
 """
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from kvcy.engine.clock cimport pause_ns
 from kvcy.engine.platform cimport add_relaxed_u64, invariant, load_relaxed_u64, store_relaxed_u64, unlikely
@@ -149,20 +149,6 @@ cdef void* memory_array_new(size_t size) noexcept nogil:
     return array
 
 
-cdef void* memory_array_resize(void* array, size_t size, size_t new_size) noexcept nogil:
-    cdef void* grown
-    if size < MEMORY_MAP_BYTES_MIN or new_size < MEMORY_MAP_BYTES_MIN:
-        grown = memory_array_new(new_size)
-        if grown != NULL:
-            memcpy(grown, array, min(size, new_size))
-            memory_array_free(array, size)
-        return grown
-    grown = memory_map_resize(array, size, new_size)
-    if grown != NULL:
-        add_relaxed_u64(&array_bytes, new_size - <uint64_t> size)
-    return grown
-
-
 cdef void memory_array_free(void* array, size_t size) noexcept nogil:
     if array == NULL:
         return
@@ -172,6 +158,28 @@ cdef void memory_array_free(void* array, size_t size) noexcept nogil:
         memory_unmap(array, size)
     else:
         memory_free(array)
+
+
+cdef void* memory_array_new_roomy(size_t size, size_t room) noexcept nogil:
+    cdef void* array = memory_map(room)
+    invariant(size <= room)
+    if array != NULL:
+        add_relaxed_u64(&array_bytes, size)
+    return array
+
+
+cdef bint memory_array_grow(size_t size, size_t new_size) noexcept nogil:
+    invariant(size <= new_size)
+    if not allowed():
+        return False
+    add_relaxed_u64(&array_bytes, new_size - <uint64_t> size)
+    return True
+
+
+cdef void memory_array_free_roomy(void* array, size_t size, size_t room) noexcept nogil:
+    invariant(load_relaxed_u64(&array_bytes) >= size)
+    add_relaxed_u64(&array_bytes, 0 - <uint64_t> size)
+    memory_unmap(array, room)
 
 
 cdef void memory_array_populate(void* array, size_t size) noexcept nogil:

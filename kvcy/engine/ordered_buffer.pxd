@@ -25,7 +25,7 @@ from libc.string cimport memcmp
 
 from kvcy.engine.block cimport Bytes
 from kvcy.engine.node cimport long_word_of, word_of
-from kvcy.engine.platform cimport invariant, prefetch, unlikely
+from kvcy.engine.platform cimport invariant, load_big_u64, prefetch, unlikely
 
 cdef enum:
     BUFFER_NEW_MAX = 512
@@ -44,20 +44,25 @@ cdef struct BufferItem:
 cdef struct OrderedBuffer:         # zeroed: one without room
     BufferItem* items              # owned; a place is an index into it
     uint32_t fresh                 # new items
-    uint32_t chunks                # that there are; their numbers go from 1 on
-    uint32_t spare                 # the first chunk that is not in use, or 0
-    uint32_t buckets
     uint32_t count                 # items in buckets
     uint32_t skip
     char[51] prefix                # NODE_PREFIX_MAX
+    uint32_t chunks                # that there are; their numbers go from 1 on
+    uint32_t spare                 # the first chunk that is not in use, or 0
+    uint32_t buckets
     uint64_t[64] lows              # BUFFER_BUCKETS_MAX
     uint32_t[64] firsts            # each bucket's first chunk, or 0
     uint32_t[64] counts            # its items, BUFFER_BUCKET_ITEMS_MAX at most
     uint16_t[545] nexts            # BUFFER_CHUNKS_MAX + 1: of each chunk the next of the bucket, or not in use; or 0
 
-# What its items take, of memory_array_new.
+cdef inline uint64_t buffer_bytes_of(uint32_t chunks) noexcept nogil:
+    return (BUFFER_NEW_MAX + chunks * BUFFER_CHUNK_ITEMS) * sizeof(BufferItem)
+
+
 cdef inline uint64_t buffer_bytes(const OrderedBuffer* buffer) noexcept nogil:
-    return (BUFFER_NEW_MAX + buffer.chunks * BUFFER_CHUNK_ITEMS) * sizeof(BufferItem) if buffer.chunks else 0
+    """What its items take of the arrays' memory."""
+    return buffer_bytes_of(buffer.chunks) if buffer.chunks else 0
+
 
 # Gives it `chunks` chunks, more than it has; false (nothing changed): no memory.
 cdef bint buffer_grow(OrderedBuffer* buffer, uint32_t chunks) noexcept nogil
@@ -129,12 +134,18 @@ cdef inline uint32_t buffer_first_bucket(const OrderedBuffer* buffer, uint64_t w
     return 0 if word == 0 else buffer_lows_upto(buffer, word - 1) - 1
 
 
+cdef inline bint buffer_shares(const OrderedBuffer* buffer, const char* key, size_t size) noexcept nogil:
+    """Whether the key begins with what all keys of the buffer share."""
+    if buffer.skip < 8 and size >= 8:
+        return (load_big_u64(key) ^ load_big_u64(buffer.prefix)) >> 1 >> (63 - 8 * buffer.skip) == 0
+    return size >= buffer.skip and memcmp(key, buffer.prefix, buffer.skip) == 0
+
+
 cdef inline void buffer_append(OrderedBuffer* buffer, uint32_t handle, const char* key, size_t size) noexcept nogil:
     """REQUIRES: buffer_has_room."""
     cdef BufferItem* item = &buffer.items[buffer.fresh]
     invariant(buffer_has_room(buffer))
-    if unlikely(buffer.fresh + buffer.count == 0 or size < buffer.skip or
-                memcmp(key, buffer.prefix, buffer.skip) != 0):
+    if unlikely(buffer.fresh + buffer.count == 0 or not buffer_shares(buffer, key, size)):
         buffer_admit(buffer, key, size)
     key += buffer.skip
     size -= buffer.skip

@@ -3,39 +3,35 @@
 from libc.stdint cimport uint8_t, uint16_t
 from libc.string cimport memcpy, memmove
 
-from kvcy.engine.memory cimport memory_array_free, memory_array_new, memory_array_resize
+from kvcy.engine.memory cimport memory_array_free_roomy, memory_array_grow, memory_array_new_roomy
 from kvcy.engine.node cimport NODE_PREFIX_MAX, long_word_of, shared_bytes
 from kvcy.engine.platform cimport invariant, prefetch, unlikely
 
 cdef enum:
     ITEM_KEY_BYTES = 12
-    FOUND_AHEAD = 32
+    ITEMS_AHEAD = 64               # of those that are read one after the other
     JOIN_ITEMS_MAX = 256           # of two buckets that may be joined
 
 
 cdef bint buffer_grow(OrderedBuffer* buffer, uint32_t chunks) noexcept nogil:
-    cdef uint64_t bytes = buffer_bytes(buffer)
-    cdef uint32_t before = buffer.chunks
+    cdef uint64_t bytes = buffer_bytes_of(chunks)
     cdef uint32_t number
-    cdef void* items
-    buffer.chunks = chunks
-    if before:
-        items = memory_array_resize(buffer.items, bytes, buffer_bytes(buffer))
-    else:
-        items = memory_array_new(buffer_bytes(buffer))
-    if items == NULL:
-        buffer.chunks = before
+    if buffer.items == NULL:
+        buffer.items = <BufferItem*> memory_array_new_roomy(bytes, buffer_bytes_of(BUFFER_CHUNKS_MAX))
+        if buffer.items == NULL:
+            return False
+        buffer.buckets = 1
+    elif not memory_array_grow(buffer_bytes(buffer), bytes):
         return False
-    buffer.items = <BufferItem*> items
-    buffer.buckets = max(buffer.buckets, <uint32_t> 1)
-    for number in range(chunks, before, -1):
+    for number in range(chunks, buffer.chunks, -1):
         chunk_free(buffer, number)
+    buffer.chunks = chunks
     return True
 
 
 cdef void buffer_close(OrderedBuffer* buffer) noexcept nogil:
     if buffer.items != NULL:
-        memory_array_free(buffer.items, buffer_bytes(buffer))
+        memory_array_free_roomy(buffer.items, buffer_bytes(buffer), buffer_bytes_of(BUFFER_CHUNKS_MAX))
 
 
 # --- buckets
@@ -45,17 +41,25 @@ cdef inline void chunk_free(OrderedBuffer* buffer, uint32_t number) noexcept nog
     buffer.spare = number
 
 
+cdef inline void chunk_add(OrderedBuffer* buffer, uint32_t bucket) noexcept nogil:
+    """REQUIRES: a spare chunk; the bucket's first one, if there is one, is full."""
+    cdef uint32_t number = buffer.spare
+    invariant(number != 0)
+    buffer.spare = buffer.nexts[number]
+    buffer.nexts[number] = <uint16_t> buffer.firsts[bucket]
+    buffer.firsts[bucket] = number
+
+
+cdef inline bint first_full(const OrderedBuffer* buffer, uint32_t bucket) noexcept nogil:
+    """Whether its first chunk has no room, or there is none."""
+    return buffer.counts[bucket] % <uint32_t> BUFFER_CHUNK_ITEMS == 0
+
+
 cdef inline void put(OrderedBuffer* buffer, uint32_t bucket, const BufferItem* item) noexcept nogil:
     """REQUIRES: a spare chunk, unless the bucket's first one has room."""
-    cdef uint32_t at = buffer.counts[bucket] % <uint32_t> BUFFER_CHUNK_ITEMS
-    cdef uint32_t number
-    if at == 0:
-        number = buffer.spare
-        invariant(number != 0)
-        buffer.spare = buffer.nexts[number]
-        buffer.nexts[number] = <uint16_t> buffer.firsts[bucket]
-        buffer.firsts[bucket] = number
-    buffer_chunk(buffer, buffer.firsts[bucket])[at] = item[0]
+    if first_full(buffer, bucket):
+        chunk_add(buffer, bucket)
+    put_place(buffer, bucket)[0] = item[0]
     buffer.counts[bucket] += 1
     buffer.count += 1
 
@@ -83,10 +87,9 @@ cdef uint32_t fullest(const OrderedBuffer* buffer) noexcept nogil:
     return best
 
 
-cdef inline void put_prefetch(const OrderedBuffer* buffer, uint32_t bucket) noexcept nogil:
-    """Fetches what putting an item into the bucket writes to."""
-    cdef uint32_t number = buffer.firsts[bucket]
-    prefetch(buffer_chunk(buffer, number + (number == 0)) + buffer.counts[bucket] % <uint32_t> BUFFER_CHUNK_ITEMS)
+cdef inline BufferItem* put_place(const OrderedBuffer* buffer, uint32_t bucket) noexcept nogil:
+    """Where its next item comes, if its first chunk has room."""
+    return buffer_chunk(buffer, buffer.firsts[bucket]) + buffer.counts[bucket] % <uint32_t> BUFFER_CHUNK_ITEMS
 
 
 cdef uint32_t buffer_emptiest(const OrderedBuffer* buffer) noexcept nogil:
@@ -100,42 +103,83 @@ cdef uint32_t buffer_emptiest(const OrderedBuffer* buffer) noexcept nogil:
 
 cdef void new_drop(OrderedBuffer* buffer, uint32_t count) noexcept nogil:
     """The first new items are in their buckets."""
+    buffer.count += count
     buffer.fresh -= count
     memmove(buffer.items, buffer.items + count, buffer.fresh * sizeof(BufferItem))
 
 
+cdef inline uint32_t step(const uint64_t* lows, uint32_t at, uint32_t half, uint64_t word) noexcept nogil:
+    return at + half if lows[at + half] <= word else at
+
+
+cdef void find_buckets(const OrderedBuffer* buffer, const BufferItem* items, uint32_t count,
+                       uint32_t* found) noexcept nogil:
+    """Each item's bucket: as buffer_lows_upto, but there are always as many steps, so none of them is a branch."""
+    cdef uint64_t[64] lows                         # BUFFER_BUCKETS_MAX
+    cdef uint32_t at, place
+    cdef uint64_t word
+    memcpy(lows, buffer.lows, sizeof(lows))
+    for at in range(buffer.buckets, <uint32_t> BUFFER_BUCKETS_MAX):
+        lows[at] = <uint64_t> -1
+    for at in range(count):
+        prefetch(&items[at + ITEMS_AHEAD])
+        word = items[at].word
+        place = step(lows, 0, 32, word)
+        place = step(lows, place, 16, word)
+        place = step(lows, place, 8, word)
+        place = step(lows, place, 4, word)
+        place = step(lows, place, 2, word)
+        found[at] = min(step(lows, place, 1, word), buffer.buckets - 1)
+
+
+cdef inline void lines_prefetch(const void* first, size_t size) noexcept nogil:
+    cdef size_t line
+    for line in range(0, size, 64):
+        prefetch(<const char*> first + line)
+
+
+cdef inline void chunk_prefetch(const OrderedBuffer* buffer, uint32_t number) noexcept nogil:
+    lines_prefetch(buffer_chunk(buffer, number), BUFFER_CHUNK_ITEMS * sizeof(BufferItem))
+
+
+cdef void spread_prefetch(const OrderedBuffer* buffer) noexcept nogil:
+    """Fetches what buffer_spread begins with, and where it begins to write."""
+    cdef uint32_t bucket
+    lines_prefetch(buffer.items, ITEMS_AHEAD * sizeof(BufferItem))
+    lines_prefetch(buffer.firsts, sizeof(OrderedBuffer) - (<char*> buffer.firsts - <char*> buffer))
+    for bucket in range(buffer.buckets):
+        if not first_full(buffer, bucket):
+            chunk_prefetch(buffer, buffer.firsts[bucket])
+
+
 cdef uint32_t buffer_spread(OrderedBuffer* buffer) noexcept nogil:
-    cdef uint32_t[32] found                        # FOUND_AHEAD: the buckets of some items
-    cdef uint32_t at = 0
-    cdef uint32_t bucket, ahead, some
-    while at < buffer.fresh:                       # first come, first served: what comes in order stays so
-        some = min(buffer.fresh - at, <uint32_t> FOUND_AHEAD)
-        for ahead in range(some):
-            found[ahead] = buffer_lows_upto(buffer, buffer.items[at + ahead].word) - 1
-        for ahead in range(some):                  # apart: so many of them can wait for their pages at a time
-            put_prefetch(buffer, found[ahead])
-        for ahead in range(some):
-            bucket = found[ahead]
-            if unlikely(buffer.counts[bucket] == BUFFER_BUCKET_ITEMS_MAX):
+    cdef uint32_t[64] found                        # ITEMS_AHEAD: the buckets of some items
+    cdef uint32_t at, bucket
+    spread_prefetch(buffer)
+    for at in range(buffer.fresh):                 # first come, first served: what comes in order stays so
+        if at % ITEMS_AHEAD == 0:
+            find_buckets(buffer, buffer.items + at, min(buffer.fresh - at, <uint32_t> ITEMS_AHEAD), found)
+        bucket = found[at % ITEMS_AHEAD]
+        if unlikely(first_full(buffer, bucket)):
+            if buffer.counts[bucket] == BUFFER_BUCKET_ITEMS_MAX:
                 new_drop(buffer, at)
                 return bucket
-            if unlikely(buffer.spare == 0) and buffer.counts[bucket] % <uint32_t> BUFFER_CHUNK_ITEMS == 0:
+            if buffer.spare == 0:
                 new_drop(buffer, at)
                 return fullest(buffer)
-            put(buffer, bucket, &buffer.items[at])
-            at += 1
-    buffer.fresh = 0
+            chunk_add(buffer, bucket)
+            if buffer.spare:
+                chunk_prefetch(buffer, buffer.spare)
+        put_place(buffer, bucket)[0] = buffer.items[at]
+        buffer.counts[bucket] += 1
+    new_drop(buffer, buffer.fresh)
     return BUFFER_NONE
 
 
 cdef void bucket_prefetch(const OrderedBuffer* buffer, uint32_t bucket) noexcept nogil:
     cdef uint32_t number = buffer.firsts[bucket]
-    cdef const BufferItem* chunk
-    cdef uint32_t line
     while number:
-        chunk = buffer_chunk(buffer, number)
-        for line in range(<uint32_t> BUFFER_CHUNK_ITEMS // 4):
-            prefetch(chunk + 4 * line)
+        chunk_prefetch(buffer, number)
         number = buffer.nexts[number]
 
 
@@ -145,8 +189,8 @@ cdef uint32_t buffer_take(OrderedBuffer* buffer, uint32_t bucket, BufferItem* ta
     cdef uint32_t count = 0
     cdef uint32_t next
     bucket_prefetch(buffer, bucket)
-    while number:
-        memcpy(target + count, buffer_chunk(buffer, number), items * sizeof(BufferItem))
+    while number:                                  # whole chunks: what is copied too much is overwritten by the next
+        memcpy(target + count, buffer_chunk(buffer, number), BUFFER_CHUNK_ITEMS * sizeof(BufferItem))
         count += items
         items = BUFFER_CHUNK_ITEMS
         next = buffer.nexts[number]

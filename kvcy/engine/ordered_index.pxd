@@ -10,17 +10,17 @@ from kvcy.engine.pages cimport PagePool
 cdef enum:
     ORDERED_HEIGHT_MAX = 12        # levels: a tree of 2^32 keys has 6
 
-cdef struct OrderedIndex:
+cdef struct OrderedIndex:          # first, in one line of the cache, what an insertion looks at
+    uint64_t count                 # keys
+    uint64_t boundary              # keys with hash bits below it are in the index: 1 << 32 when it is complete
+    OrderedBuffer buffer
     Arena nodes
     PagePool* pool
     const Arena* entries           # the partition's
-    uint64_t count                 # keys
-    uint64_t boundary              # keys with hash bits below it are in the index: 1 << 32 when it is complete
     uint32_t root
     uint32_t height                # levels
     uint32_t spare                 # nodes kept ready, linked by `next`
     uint32_t spare_count
-    OrderedBuffer buffer
 
 
 cdef inline Node* ordered_node(const OrderedIndex* index, uint32_t node) noexcept nogil:
