@@ -170,7 +170,7 @@ cdef void* memory_array_new_roomy(size_t size, size_t room) noexcept nogil:
 
 cdef bint memory_array_grow(size_t size, size_t new_size) noexcept nogil:
     invariant(size <= new_size)
-    if not allowed():
+    if not memory_allowed():
         return False
     add_relaxed_u64(&array_bytes, new_size - <uint64_t> size)
     return True
