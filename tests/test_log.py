@@ -219,7 +219,8 @@ def test_a_long_sync_waits_for_those_whom_the_last_one_let_go(directory: int) ->
     assert not writer.crowd_is_expected(5000)       # nobody waits
     writer.append(b"x")
     assert writer.crowd_is_expected(5000)
-    assert not writer.crowd_is_expected(100)        # for a short one, half of them are enough
+    assert not writer.crowd_is_expected(400)        # for a shorter one, half of them are enough
+    assert writer.crowd_is_expected(100)            # for a short one, two thirds
     for _ in range(2):
         writer.append(b"x")
     assert not writer.crowd_is_expected(5000)       # all are back
@@ -227,9 +228,12 @@ def test_a_long_sync_waits_for_those_whom_the_last_one_let_go(directory: int) ->
         writer.append(b"x")
     writer.step()
     writer.append(b"x")
+    assert writer.crowd_is_expected(400)
+    writer.append(b"x")
+    assert not writer.crowd_is_expected(400)        # of five
     assert writer.crowd_is_expected(100)
     writer.append(b"x")
-    assert not writer.crowd_is_expected(100)        # of five
+    assert not writer.crowd_is_expected(100)
     writer.step()
     writer.append(b"x")
     assert writer.crowd_is_expected(5000)

@@ -18,7 +18,8 @@ from libc.string cimport memset
 
 from kvcy.engine.memory cimport memory_drop
 from kvcy.engine.platform cimport (
-    add_acq_rel_u32, add_relaxed_u64, invariant, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64)
+    add_acq_rel_u32, add_relaxed_u64, invariant, load_relaxed_u32, load_relaxed_u64, store_relaxed_u32,
+    store_relaxed_u64)
 from kvcy.engine.rwlock cimport spin_lock, spin_unlock
 from kvcy.engine.slab cimport (
     BITMAP_WORDS, CELLS_MAX, CLASSES, KEEPS_ALL, SLAB_FULL, SLAB_HELD, SLAB_LEAVING, SLAB_ROOMY, SMALL_BYTES_MAX,
@@ -31,7 +32,7 @@ cdef extern from *:
 cdef enum:
     PLAN_SLABS = 1024                # of a size, that one plan looks at
     PLAN_BYTES_MIN = 524288          # less idle memory is not worth a plan
-    PLAN_SHARE = 16                  # nor is less than this part of what is in use
+    PLAN_SHARE = 48                  # nor is less than this part of what is in use
     TRIM_BYTES_MIN = 16384           # nor fewer of one slab
 
 cdef SlabClass[CLASSES] classes

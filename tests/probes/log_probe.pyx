@@ -130,8 +130,8 @@ cdef class Writer:
         return ns
 
     def crowd_is_expected(self, uint64_t sync_us) -> bool:
-        """As if the last sync had taken so long."""
-        self.log.sync_last_us = sync_us
+        """As if syncs took so long."""
+        self.log.sync_usual_us = sync_us
         return crowd_is_expected(self.log)
 
     def run(self) -> None:
