@@ -3,8 +3,8 @@
 
 A cell is the lowest free one of the first slab in the list of those with room, so a slab fills from below, and what was
 never used is not resident. A slab that empties goes back to the system, unless it is the only one with room: setting
-and deleting one value does not call the system each time. For the same reason the large cell of a size that was freed
-last (the *hot* one) keeps its pages until the next plan; all others are dropped.
+and deleting one value does not call the system each time. For the same reason some large cells that were freed last
+(the *hot* ones) keep their pages until the next plan, where that is not much of all; the pages of others are dropped.
 
 A plan counts, for each size, the cells in use of the slabs with room. The fullest slabs that can hold them all stay;
 of the last of these only as many cells stay as the others have no room for; all else is to be moved. Nobody but the
@@ -22,9 +22,9 @@ from kvcy.engine.platform cimport (
     store_relaxed_u64)
 from kvcy.engine.rwlock cimport spin_lock, spin_unlock
 from kvcy.engine.slab cimport (
-    BITMAP_WORDS, CELLS_MAX, CLASSES, KEEPS_ALL, SLAB_FULL, SLAB_HELD, SLAB_LEAVING, SLAB_ROOMY, SMALL_BYTES_MAX,
-    SMALL_CLASSES, SYSTEM_PAGE_BYTES, Slab, SlabClass, cell_at, cell_bytes, cell_of, class_of, poison, slab_cells,
-    slab_free, slab_list, slab_new, slab_of, unpoison)
+    BITMAP_WORDS, CELLS_MAX, CLASSES, HOT_CELLS_MAX, KEEPS_ALL, SLAB_FULL, SLAB_HELD, SLAB_LEAVING, SLAB_ROOMY,
+    SMALL_BYTES_MAX, SMALL_CLASSES, SYSTEM_PAGE_BYTES, Slab, SlabClass, cell_at, cell_bytes, cell_of, class_of, poison,
+    slab_cells, slab_free, slab_list, slab_new, slab_of, unpoison)
 
 cdef extern from *:
     int lowest_bit "__builtin_ctzll"(uint64_t) nogil
@@ -34,10 +34,13 @@ cdef enum:
     PLAN_BYTES_MIN = 524288          # less idle memory is not worth a plan
     PLAN_SHARE = 48                  # nor is less than this part of what is in use
     TRIM_BYTES_MIN = 16384           # nor fewer of one slab
+    HOT_SHARE = 64                   # of what is in use, that hot cells may be
+    HOT_BYTES_MIN = 2097152          # or so much
 
 cdef SlabClass[CLASSES] classes
 cdef uint64_t used_bytes             # atomic: cells in use
 cdef uint64_t slack_bytes            # atomic
+cdef uint64_t hot_bytes              # atomic: of them, the hot cells'
 cdef uint64_t plan_from_bytes        # of slack, since the last plan could not move enough; 0: as PLAN_SHARE says
 cdef uint64_t plan_slack_bytes       # when the plan began
 cdef uint32_t planning               # atomic
@@ -83,16 +86,22 @@ cdef char* take_cell(SlabClass* sizes, uint32_t number) noexcept nogil:
     return cell_at(slab, number, cell)
 
 
+cdef char* hot_take(SlabClass* sizes, uint32_t number) noexcept nogil:
+    """REQUIRES: the lock, and a hot cell."""
+    sizes.hot_count -= 1
+    add_relaxed_u64(&hot_bytes, 0 - <uint64_t> cell_bytes(number))
+    add_relaxed_u64(&slack_bytes, 0 - <uint64_t> cell_bytes(number))
+    return sizes.hot[sizes.hot_count]
+
+
 cdef void* block_heap_new(size_t size) noexcept nogil:
     cdef uint32_t number = class_of(size)
     cdef SlabClass* sizes = &classes[number]
     cdef Slab* slab
     cdef char* cell
     spin_lock(&sizes.lock)
-    cell = sizes.hot
-    if cell != NULL:
-        sizes.hot = NULL
-        add_relaxed_u64(&slack_bytes, 0 - <uint64_t> cell_bytes(number))
+    if sizes.hot_count:
+        cell = hot_take(sizes, number)
     else:
         cell = take_cell(sizes, number)
     spin_unlock(&sizes.lock)
@@ -140,19 +149,39 @@ cdef void give_cell(uint32_t number, char* memory) noexcept nogil:
         slab_free(slab, number)
 
 
-cdef void cool(uint32_t number, char* cell) noexcept nogil:
-    """Makes `cell` the hot one of its size, NULL: none, and gives back the one before."""
+cdef void give_large_cell(uint32_t number, char* cell) noexcept nogil:
+    memory_drop(cell, cell_bytes(number))
+    give_cell(number, cell)
+
+
+cdef bint hot_keep(uint32_t number, char* cell) noexcept nogil:
+    """Makes the cell a hot one, unless there are enough of them."""
     cdef SlabClass* sizes = &classes[number]
-    cdef char* before
+    cdef uint64_t most = max(load_relaxed_u64(&used_bytes) // HOT_SHARE, <uint64_t> HOT_BYTES_MIN)
+    cdef bint keeps
     spin_lock(&sizes.lock)
-    before = sizes.hot
-    sizes.hot = cell
-    add_relaxed_u64(&slack_bytes, <uint64_t> (
-        (<int64_t> (cell != NULL) - <int64_t> (before != NULL)) * <int64_t> cell_bytes(number)))
+    keeps = sizes.hot_count < HOT_CELLS_MAX and load_relaxed_u64(&hot_bytes) + cell_bytes(number) <= most
+    if keeps:
+        sizes.hot[sizes.hot_count] = cell
+        sizes.hot_count += 1
+        add_relaxed_u64(&hot_bytes, cell_bytes(number))
+        add_relaxed_u64(&slack_bytes, cell_bytes(number))
     spin_unlock(&sizes.lock)
-    if before != NULL:
-        memory_drop(before, cell_bytes(number))
-        give_cell(number, before)
+    return keeps
+
+
+cdef void hot_drop_all(uint32_t number) noexcept nogil:
+    cdef SlabClass* sizes = &classes[number]
+    cdef char* cell = NULL
+    cdef bint more = True
+    while more:                              # ends: there are few, and more come only where somebody frees
+        spin_lock(&sizes.lock)
+        more = sizes.hot_count > 0
+        if more:
+            cell = hot_take(sizes, number)
+        spin_unlock(&sizes.lock)
+        if more:
+            give_large_cell(number, cell)
 
 
 cdef void block_heap_free(void* memory, size_t size) noexcept nogil:
@@ -161,8 +190,8 @@ cdef void block_heap_free(void* memory, size_t size) noexcept nogil:
     poison(memory, cell_bytes(number))
     if number < SMALL_CLASSES:
         give_cell(number, <char*> memory)
-    else:
-        cool(number, <char*> memory)
+    elif not hot_keep(number, <char*> memory):
+        give_large_cell(number, <char*> memory)
 
 
 cdef uint64_t block_heap_slack() noexcept nogil:
@@ -251,7 +280,7 @@ cdef bint block_heap_plan() noexcept nogil:
     for number in range(<uint32_t> SMALL_CLASSES):
         planned |= class_plan(number)
     for number in range(<uint32_t> SMALL_CLASSES, <uint32_t> CLASSES):
-        cool(number, NULL)
+        hot_drop_all(number)
     if not planned:
         block_heap_settle()
     return planned

@@ -36,6 +36,7 @@ cdef enum:
     SLAB_HEADER_BYTES = 128
     BITMAP_WORDS = 4                 # for 240 cells at most
     CELLS_MAX = 256
+    HOT_CELLS_MAX = 16
     KEEPS_ALL = 0xFFFFFFFF
 
 cdef enum Listing:
@@ -61,7 +62,8 @@ cdef struct SlabClass:
     uint32_t lock
     SlabList roomy
     SlabList leaving
-    char* hot                        # a large cell, in use as its slab counts, or NULL
+    char* hot[HOT_CELLS_MAX]         # large cells, in use as their slabs count
+    uint32_t hot_count
     uint64_t holes                   # of small cells
 
 # Takes the slab out of the list where it is, and puts it where it is to be. REQUIRES: the lock of its size.
