@@ -48,6 +48,21 @@ def test_a_taken_port_is_an_error_even_when_optional(free: int) -> None:
         listeners.open_tcp(["-127.0.0.2"], free, 5)
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_CONGESTION"), reason="a system that cannot be asked")
+def test_within_the_machine_congestion_is_not_modelled(free: int) -> None:
+    def control(one: socket.socket) -> bytes:
+        return one.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+
+    (listening,) = listeners.open_tcp(["127.0.0.2"], free, 5)
+    with listening, socket.create_connection(("127.0.0.2", free)):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert control(accepted) == control(listening) == b"reno"
+    (listening,) = listeners.open_tcp(["0.0.0.0"], free, 5)
+    with listening, socket.socket() as plain:
+        assert control(listening) == control(plain), "others may come from far away"
+
+
 def test_a_name_that_does_not_resolve() -> None:
     with pytest.raises(StartError, match=r"cannot listen on no such name:1: "):
         listeners.open_tcp(["no such name"], 1, 5)
