@@ -62,19 +62,19 @@ def send(server: Server, requests: list[bytes], reply_bytes: int) -> None:
             receive(connection, reply_bytes)
 
 
-def set_command(key: int, size: int) -> bytes:
+def value(key: int, size: int) -> bytes:
     begin = key * 4099 % (len(NOISE) - size)
-    return b"*3\r\n$3\r\nSET\r\n$10\r\n%010d\r\n$%d\r\n%s\r\n" % (key, size, NOISE[begin : begin + size])
+    return NOISE[begin : begin + size]
 
 
 def after_a_deletion(size: int, megabytes: int) -> None:
     count = megabytes * 1_000_000 // size
     with comparison_servers.running("kvcy", SERVER_CPU) as server:
         resident, used = server.resident_bytes(), used_memory(server)
-        send(server, [set_command(key, size) for key in range(count)], len(b"+OK\r\n"))
+        send(server, [server.set_command(key, value(key, size)) for key in range(count)], len(b"+OK\r\n"))
         before = waits_ms(server, SETTLE_S)
         gone = random.Random(size).sample(range(count), count * 4 // 5)
-        send(server, [b"*2\r\n$3\r\nDEL\r\n$10\r\n%010d\r\n" % key for key in gone], len(b":1\r\n"))
+        send(server, [b"*2\r\n$3\r\nDEL\r\n$16\r\nkey:%012d\r\n" % key for key in gone], len(b":1\r\n"))
         after = waits_ms(server, SETTLE_S)
         ratio = (server.resident_bytes() - resident) / (used_memory(server) - used)
     at = [f"{waits[len(waits) * 999 // 1000]:.2f}" for waits in (before, after)]
@@ -92,7 +92,8 @@ def under_overwriting(least: int, most: int, megabytes: int) -> None:
         left = 4 * megabytes * 1_000_000
         while left > 0:
             sizes = [int(least * (most / least) ** source.random()) for _ in range(int(BATCH_BYTES / mean))]
-            batch = b"".join([set_command(source.randrange(keys), size) for size in sizes])
+            chosen = [(source.randrange(keys), size) for size in sizes]
+            batch = b"".join([server.set_command(key, value(key, size)) for key, size in chosen])
             send(server, [batch], len(b"+OK\r\n") * len(sizes))
             left -= len(batch)
         ratio = (server.resident_bytes() - resident) / (used_memory(server) - used)

@@ -80,9 +80,17 @@ cdef Block* block_new(size_t capacity) noexcept nogil:
     return block
 
 
+cdef Block* place_move(Block* block, size_t size, size_t new_size) noexcept nogil:
+    """The block with its content, in other memory; NULL, and nothing has changed: no memory."""
+    cdef Block* moved = place_new(new_size)
+    if moved != NULL:
+        memcpy(moved, block, BLOCK_HEADER_BYTES + block.size)
+        place_free(block, size)
+    return moved
+
+
 cdef Block* place_change(Block* block, size_t size, size_t new_size) noexcept nogil:
     """The block with its content, in memory of another size; NULL, and nothing has changed: no memory."""
-    cdef Block* moved
     if place_of(size) == place_of(new_size):
         if place_of(size) == PLACE_MALLOC:
             return <Block*> memory_resize(block, new_size)
@@ -90,11 +98,7 @@ cdef Block* place_change(Block* block, size_t size, size_t new_size) noexcept no
             return <Block*> memory_map_resize(block, size, new_size)
         if block_heap_same_cell(size, new_size):
             return block
-    moved = place_new(new_size)
-    if moved != NULL:
-        memcpy(moved, block, BLOCK_HEADER_BYTES + block.size)
-        place_free(block, size)
-    return moved
+    return place_move(block, size, new_size)
 
 
 cdef Block* block_reserve(Block* block, size_t capacity) noexcept nogil:
@@ -122,13 +126,10 @@ cdef bint block_leaves(const Block* block) noexcept nogil:
 
 cdef Block* block_moved(Block* block) noexcept nogil:
     cdef size_t size = block_bytes(block)
-    cdef Block* moved = place_new(size)
+    cdef Block* moved
     invariant(block.references == 1)
-    if moved == NULL:
-        return block
-    memcpy(moved, block, BLOCK_HEADER_BYTES + block.size)
-    place_free(block, size)
-    return moved
+    moved = place_move(block, size, size)
+    return block if moved == NULL else moved
 
 
 cdef void block_free(Block* block) noexcept nogil:

@@ -11,7 +11,7 @@ of the last of these only as many cells stay as the others have no room for; all
 owner of a block can move it, so the plan only tells (block_heap_leaves), while allocations come from what stays.
 
 What always holds: a slab is in the list of its size's roomy slabs, or in that of the leaving ones, or it is full, or
-held by the thread that plans; `holes` counts the free cells below `fresh` of all slabs of the size.
+held by the thread that plans.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
@@ -56,10 +56,9 @@ cdef bint block_heap_same_cell(size_t size, size_t new_size) noexcept nogil:
     return class_of(size) == class_of(new_size)
 
 
-cdef inline void count_holes(SlabClass* sizes, uint32_t number, int64_t holes) noexcept nogil:
-    """More holes, or fewer. Of large cells none is resident."""
+cdef inline void count_holes(uint32_t number, int64_t holes) noexcept nogil:
+    """More free cells below `fresh`, or fewer. Of large cells none is resident."""
     if number < SMALL_CLASSES:
-        sizes.holes += <uint64_t> holes
         add_relaxed_u64(&slack_bytes, <uint64_t> (holes * <int64_t> cell_bytes(number)))
 
 
@@ -77,7 +76,7 @@ cdef char* take_cell(SlabClass* sizes, uint32_t number) noexcept nogil:
     slab.free[word] &= slab.free[word] - 1
     slab.used += 1
     if cell < slab.fresh:
-        count_holes(sizes, number, -1)
+        count_holes(number, -1)
     else:
         slab.fresh = cell + 1
     if slab.used == slab_cells(number):
@@ -126,7 +125,7 @@ cdef bint slab_goes(SlabClass* sizes, uint32_t number, Slab* slab) noexcept nogi
     if slab.listed == SLAB_ROOMY and sizes.roomy.first == sizes.roomy.last:
         return False
     slab_list(sizes, slab, SLAB_HELD, False)
-    count_holes(sizes, number, -<int64_t> slab.fresh)
+    count_holes(number, -<int64_t> slab.fresh)
     return True
 
 
@@ -140,7 +139,7 @@ cdef void give_cell(uint32_t number, char* memory) noexcept nogil:
     invariant(not slab.free[cell >> 6] >> (cell & 63) & 1)
     slab.free[cell >> 6] |= <uint64_t> 1 << (cell & 63)
     slab.used -= 1
-    count_holes(sizes, number, 1)
+    count_holes(number, 1)
     if slab.listed == SLAB_FULL:
         slab_list(sizes, slab, SLAB_ROOMY, True)
     goes = slab_goes(sizes, number, slab)
@@ -297,7 +296,7 @@ cdef void slab_trim(SlabClass* sizes, uint32_t number, Slab* slab, uint32_t fres
     cdef bint goes
     memory_drop(cell_at(slab, number, fresh), <size_t> (slab.fresh - fresh) * cell_bytes(number))
     spin_lock(&sizes.lock)
-    count_holes(sizes, number, -<int64_t> (slab.fresh - fresh))
+    count_holes(number, -<int64_t> (slab.fresh - fresh))
     slab.fresh = fresh
     store_relaxed_u32(&slab.keep, <uint32_t> KEEPS_ALL)
     slab_list(sizes, slab, SLAB_ROOMY, False)

@@ -64,7 +64,6 @@ cdef struct SlabClass:
     SlabList leaving
     char* hot[HOT_CELLS_MAX]         # large cells, in use as their slabs count
     uint32_t hot_count
-    uint64_t holes                   # of small cells
 
 # Takes the slab out of the list where it is, and puts it where it is to be. REQUIRES: the lock of its size.
 cdef void slab_list(SlabClass* sizes, Slab* slab, int listed, bint first) noexcept nogil

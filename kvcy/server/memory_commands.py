@@ -1,8 +1,8 @@
 """What memory is used for: the figures of INFO memory, and MEMORY STATS and DOCTOR, which read them for people.
 
-used       what the engine's entries, tables and the clients' buffers take
-taken      with what the engine's allocator holds for later: pages that are not full, free places in arrays
-resident   what the system counts for the whole process, the interpreter included
+    used       what the engine's entries, tables and the clients' buffers take
+    taken      with what the engine's allocator holds for later: pages that are not full, free places in arrays
+    resident   what the system counts for the whole process, the interpreter included
 """
 
 from __future__ import annotations
