@@ -20,7 +20,12 @@ SEGMENT_BYTES = 4096  # of new data directories
 
 
 class Calls(System):
-    """The calls of a data directory's System, and those of the engine's seam (kvcy/engine/files.pxd)."""
+    """The calls of a data directory's System, and those of the engine's seam (kvcy/engine/files.pxd).
+
+    `direct`: whether the file system says that files can be written past its cache.
+    """
+
+    direct = True
 
     def before(self, kind: str, *about: Any) -> None:
         """Called before each call that changes the disk; may raise OSError in its place, or not return."""
@@ -104,9 +109,11 @@ class Recorder(Calls):
     Args:
         fail_sync: the number, from 1, of the sync of a file (not a directory) that fails with EIO.
         first_handle: above this openings are numbered.
+        direct: as of Calls.
     """
 
-    def __init__(self, fail_sync: int = 0, first_handle: int = 0) -> None:
+    def __init__(self, fail_sync: int = 0, first_handle: int = 0, direct: bool = True) -> None:
+        self.direct = direct
         self.events: list[tuple[Any, ...]] = []
         self._handles: dict[int, int] = {}  # descriptor -> a number of its own for each opening
         self._opened = first_handle

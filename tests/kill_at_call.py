@@ -41,6 +41,7 @@ COMMANDS = 25
 CONCLUSION_BYTES = 33  # the record with which a log is closed in good order, without its padding
 SCRIPTS: dict[str, dict[str, Any]] = {  # arguments of crash_script.run
     "new": {},
+    "always": {"policy": "always"},
     "torn": {},
     "forked": {"forked": True},
     "unlogged": {"policy": None, "saves": 4},

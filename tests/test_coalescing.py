@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -77,6 +80,49 @@ def test_mail_ends_a_rest() -> None:
         assert probe.rest(0, 10**9, event)
     finally:
         os.close(event)
+
+
+# --- where resting is not wanted
+
+
+@pytest.fixture
+def ready() -> Iterator[tuple[int, int]]:
+    """An epoll instance, and an event that it waits for."""
+    epoll, event = select.epoll(), os.eventfd(0)
+    epoll.register(event, select.EPOLLIN)
+    yield epoll.fileno(), event
+    epoll.close()
+    os.close(event)
+
+
+def test_who_would_rest_polls(ready: tuple[int, int]) -> None:
+    epoll, event = ready
+    probe = CoalescingProbe()
+    assert probe.pass_window(50, 90) == 12
+    assert probe.poll(100, epoll) == (0, True)
+    os.eventfd_write(event, 1)
+    assert probe.poll(100, epoll) == (1, True)
+    assert probe.poll(0, epoll) == (0, False)
+    assert probe.pass_window(FEWEST_CLIENTS - 1, 90) == 0
+    assert probe.poll(100, epoll) == (0, False)
+
+
+def test_it_does_without_where_somebody_else_wants_the_processor(ready: tuple[int, int]) -> None:
+    """Giving way to him takes long each time."""
+    epoll, _ = ready
+    probe = CoalescingProbe()
+    assert probe.pass_window(50, 90) == 12
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])  # on the same processor
+    try:
+        deadline = time.monotonic() + TIMEOUT_S
+        while probe.poll(100, epoll) != (0, False):
+            assert time.monotonic() < deadline
+    finally:
+        other.kill()
+        other.wait()
+        os.sched_setaffinity(0, allowed)
 
 
 def test_a_clock_that_jumps_back_begins_a_new_window() -> None:

@@ -20,6 +20,7 @@ LOGGED = KINDS | IN_PART | {"unlink", "truncate"}
 IN_CHILD = {"write of a child", "half of write of a child", "head of write of a child"}
 FOUND = {
     "new": LOGGED | {"allocate", "half of allocate"},
+    "always": LOGGED | {"allocate"},
     "torn": LOGGED,  # a short run may stay in its segments
     "forked": LOGGED | IN_CHILD,
     "unlogged": KINDS | IN_PART,

@@ -154,10 +154,13 @@ def test_always_syncs_at_once_and_once_for_all(directory: int) -> None:
     assert writer.statistics["records"] == 10 and writer.statistics["bytes"] == ends[-1]
 
 
-@pytest.mark.parametrize(("policy", "zeros"), [(log_probe.ALWAYS, 8), (log_probe.EVERYSEC, 0)])
-def test_zeros_go_ahead_of_records_that_are_synced_at_once(directory: int, policy: int, zeros: int) -> None:
-    """512 KiB at a time, in writes of 64 KiB, and up to the segment's end."""
-    fault_probe.play()
+@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize(("policy", "zeros"), [(log_probe.ALWAYS, 1), (log_probe.EVERYSEC, 0)])
+def test_zeros_go_ahead_of_records_that_are_synced_at_once(
+    directory: int, policy: int, zeros: int, direct: bool
+) -> None:
+    """512 KiB at a time, and up to the segment's end."""
+    fault_probe.play(direct=direct)
     writer = Writer(directory, 1 << 20, 1 << 20, policy=policy)
     record = filling(4064)  # with its header 4,096
     for number in range(384):
@@ -242,6 +245,51 @@ def test_a_long_sync_waits_for_those_whom_the_last_one_let_go(directory: int) ->
         writer.append(b"x")
         assert not writer.crowd_is_expected(5000)   # who is alone is not kept waiting
     assert writer.close() == 0
+
+
+@pytest.fixture
+def usual_policy() -> Iterator[int]:
+    """The system's way of running threads, in which this one must be; as it was, afterwards."""
+    if os.sched_getscheduler(0) != os.SCHED_OTHER:
+        pytest.skip("the tests were started to run in another way")
+    yield os.SCHED_OTHER
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+def test_where_many_wait_for_short_syncs_the_flusher_pushes_nobody_aside(directory: int, usual_policy: int) -> None:
+    log_probe.set_clock_ns(SECOND)
+    writer = Writer(directory, 1 << 16)
+    for crowd, usual_us, way in [(15, 100, usual_policy), (16, 100, os.SCHED_BATCH), (16, 250, usual_policy)]:
+        writer.gather(crowd, usual_us, 100)
+        assert os.sched_getscheduler(0) == way
+    writer.gather(50, 100, 100)
+    assert os.sched_getscheduler(0) == os.SCHED_BATCH
+    writer.gather(50, 100, 2001)  # somebody has kept it waiting
+    assert os.sched_getscheduler(0) == usual_policy
+    log_probe.set_clock_ns(2 * SECOND - 1)
+    writer.gather(50, 100, 100)
+    assert os.sched_getscheduler(0) == usual_policy
+    log_probe.set_clock_ns(2 * SECOND)
+    writer.gather(50, 100, 100)
+    assert os.sched_getscheduler(0) == os.SCHED_BATCH
+    writer.set_policy(log_probe.EVERYSEC)
+    writer.gather(50, 100, 100)
+    assert os.sched_getscheduler(0) == usual_policy
+    writer.set_policy(log_probe.ALWAYS)
+    writer.gather(50, 100, 100)
+    assert os.sched_getscheduler(0) == os.SCHED_BATCH
+    assert writer.close() == 0
+    assert os.sched_getscheduler(0) == usual_policy
+
+
+def test_who_runs_the_flusher_in_another_way_is_not_overruled(directory: int, usual_policy: int) -> None:
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    writer = Writer(directory, 1 << 16)
+    writer.gather(50, 100, 100)
+    writer.gather(1, 100, 100)
+    assert writer.close() == 0
+    assert os.sched_getscheduler(0) == os.SCHED_BATCH
+
 
 
 @pytest.mark.parametrize("policy", [log_probe.ALWAYS, log_probe.EVERYSEC, log_probe.NO])

@@ -43,14 +43,14 @@ def play(event: tuple[Any, ...], disk: Disk, promise: Promise) -> None:
     (promise if event[0] in NOTES else disk).play(event)
 
 
-def record(tape: Tape, seed: int, policy: str | None = "no", fail_sync: int = 0) -> Tape:
+def record(tape: Tape, seed: int, policy: str | None = "no", fail_sync: int = 0, direct: bool = True) -> Tape:
     """The tape goes on with one more run on what the process before it left behind."""
     disk, promise = tape.until(len(tape.events))
     tape.path.mkdir(exist_ok=True)
     lay_out(disk.live(), tape.path)
     if not tape.events:
         tape.path.rmdir()
-    recorder = Recorder(fail_sync, first_handle=len(tape.events))
+    recorder = Recorder(fail_sync, len(tape.events), direct)
     run(tape.path, recorder, promise, seed, recorder.note, policy=policy)
     return Tape(tape.path, tape.events + recorder.events)
 
@@ -88,11 +88,14 @@ def assert_recovers(tape: Tape, begin: int, scratch: Path, states: int, seed: in
             raise AssertionError(f"seed {seed}, disk {number}, after event {moment}: {error}") from error
 
 
-@pytest.mark.parametrize("policy", ["always", "no", None])
-def test_what_was_promised_survives_a_power_cut(tmp_path: Path, policy: str | None) -> None:
+@pytest.mark.parametrize(
+    ("policy", "direct"), [("always", True), ("always", False), ("no", True), (None, True)],
+    ids=["always", "always, by the cache", "no", "no log"],
+)
+def test_what_was_promised_survives_a_power_cut(tmp_path: Path, policy: str | None, direct: bool) -> None:
     """Without a log, snapshots alone promise."""
     for seed in range(max(1, STATES // 1000)):
-        tape = record(Tape(tmp_path / "data", []), seed, policy)
+        tape = record(Tape(tmp_path / "data", []), seed, policy, direct=direct)
         kinds = {event[0] for event in tape.events}
         assert kinds >= {"open", "write", "sync", "rename", "issued", "promised"}
         assert not policy or kinds >= {"allocate", "unlink"}

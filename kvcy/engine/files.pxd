@@ -26,6 +26,7 @@ cdef struct FileCalls:
     int64_t (*size)(int file) noexcept nogil
     int64_t (*data)(int file, uint64_t offset) noexcept nogil                # lseek with SEEK_DATA
     int64_t (*hole)(int file, uint64_t offset) noexcept nogil                # lseek with SEEK_HOLE
+    int (*set_direct)(int file, int on) noexcept nogil                       # fcntl with O_DIRECT
 
 # The table in use, which may be changed only while no other thread uses files; and the system's own, to go back to.
 cdef FileCalls* file_calls() noexcept nogil
@@ -60,3 +61,6 @@ cdef int64_t file_data(int file, uint64_t offset) noexcept nogil
 # Where the hole at the file's end begins: from there on it reads as zeros. The file's size when it has none, or the
 # file system does not tell. Pages that were read count as data while the system keeps them: to be asked before reading.
 cdef int64_t file_last_hole(int file) noexcept nogil
+# Whether reading and writing go past the system's cache: whole blocks then, in the file and in memory. -EINVAL: the
+# file system cannot. What it asks for may also be learnt from a write's -EINVAL.
+cdef int file_set_direct(int file, bint direct) noexcept nogil

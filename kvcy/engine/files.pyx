@@ -12,7 +12,7 @@ from kvcy.engine.platform cimport invariant
 
 cdef enum:
     WRITE_BYTES_MAX = 1 << 30
-    ZEROS = 65536
+    ZEROS = 1 << 19
     EXTENTS_MAX = 256               # that are looked at for a hole at the end
     FORGET_BYTES = 2 << 20          # between two pauses
     FORGET_PAUSE_NS = 500000
@@ -87,7 +87,18 @@ cdef extern from *:
         return kvcy_file_size(file);
     #endif
     }
-    static const char kvcy_file_zeros[65536];
+    static int kvcy_file_set_direct(int file, int on) {
+    #ifdef O_DIRECT
+        int flags = fcntl(file, F_GETFL);
+        if (flags < 0) return -errno;
+        KVCY_ANSWER(fcntl(file, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT));
+    #else
+        (void) file;
+        return on ? -EINVAL : 0;
+    #endif
+    }
+    /* Never written to, but not `const`: so it takes no room in the module's file, nor in memory. */
+    static char kvcy_file_zeros[1 << 19] __attribute__((aligned(4096)));
     """
     int O_RDONLY, O_RDWR, O_CREAT, O_TRUNC
     int kvcy_file_open(int, const char*, int, int) noexcept nogil
@@ -105,6 +116,7 @@ cdef extern from *:
     int64_t kvcy_file_size(int) noexcept nogil
     int64_t kvcy_file_data(int, uint64_t) noexcept nogil
     int64_t kvcy_file_hole(int, uint64_t) noexcept nogil
+    int kvcy_file_set_direct(int, int) noexcept nogil
     const char* kvcy_file_zeros
 
 cdef FileCalls system_calls
@@ -121,6 +133,7 @@ system_calls.unlink = kvcy_file_unlink
 system_calls.size = kvcy_file_size
 system_calls.data = kvcy_file_data
 system_calls.hole = kvcy_file_hole
+system_calls.set_direct = kvcy_file_set_direct
 cdef FileCalls calls = system_calls
 
 
@@ -293,3 +306,7 @@ cdef int64_t file_last_hole(int file) noexcept nogil:
             break
         hole = data
     return calls.size(file)
+
+
+cdef int file_set_direct(int file, bint direct) noexcept nogil:
+    return calls.set_direct(file, direct)

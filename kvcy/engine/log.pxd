@@ -15,6 +15,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvcy.engine.clock cimport monotonic_ns
 from kvcy.engine.futex cimport load_ordered_u32, load_ordered_u64
+from kvcy.engine.log_direct cimport LogDirect
 from kvcy.engine.platform cimport load_relaxed_u32, load_relaxed_u64, unlikely
 
 cdef enum:
@@ -117,11 +118,15 @@ cdef struct Log:
     uint64_t segment                    # its number
     uint64_t boundary                   # the end of the last record that is in the files as a whole
     uint64_t synced                     # `written` when the last sync that succeeded began
+    LogDirect direct                    # how it is written under `always`
     uint64_t zeroed                     # zeros were written up to here, or it is behind `written`: see zero_ahead
     uint64_t sync_began_ns              # the last sync
     uint64_t covered                    # records that it made durable, since the log was opened
     uint64_t crowd                      # records it made durable, and those that had come by its end: see gather
-    uint64_t sync_usual_us              # how long a sync takes, as a rule
+    uint64_t flush_usual_us             # how long writing and syncing take together, as a rule
+    uint64_t flush_last_us
+    bint gives_way                      # its thread pushes nobody aside: see log_sleep.pyx
+    uint64_t push_until_ns              # monotonic: not before then
     uint32_t vain                       # how often in a row the crowd was waited for in vain
     uint32_t hasty                      # that many syncs are not waited for any more
     uint64_t prepared_ns                # when the flusher last tried to make a segment

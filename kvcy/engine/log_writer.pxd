@@ -24,8 +24,6 @@ cdef extern from *:
 # One turn of the flusher: writes and syncs what there is, by the policy. In how many ns there is something to do again
 # if nobody appends. REQUIRES: one thread at a time.
 cdef uint64_t log_flush_step(Log* log) noexcept nogil
-# What log_flush_run asks before a step under `always`; for tests.
-cdef bint crowd_is_expected(Log* log) noexcept nogil
 cdef void log_flush_run(Log* log) noexcept nogil        # returns after log_stop, all being durable that can be
 cdef void log_prepare_run(Log* log) noexcept nogil
 cdef void log_stop(Log* log) noexcept nogil             # nothing may be appended after this

@@ -10,7 +10,7 @@ appender has to wait.
 
 An error but that one breaks the log. From then on the flusher throws away what comes, so that no appender hangs.
 """
-from libc.errno cimport EDQUOT, ENOSPC
+from libc.errno cimport EDQUOT, EINVAL, ENOSPC
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvcy.engine.files cimport file_close, file_sync, file_write_at, file_write_zeros
@@ -19,20 +19,21 @@ from kvcy.engine.futex cimport (
     store_ordered_u64, swap_if_u32,
 )
 from kvcy.engine.log cimport (
-    AWAKE, GATHERING, LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_FULL, LOG_WORKING, NEXT_FAILED, NEXT_MAKING, NEXT_READY,
-    NEXT_WANTED, PACING, SLEEPING, LogPiece, LogRing, log_append, log_free, log_give_room, log_publish, log_ring,
-    log_tell, log_tell_appenders, log_wake,
+    LOG_ALWAYS, LOG_BROKEN, LOG_EVERYSEC, LOG_FULL, LOG_WORKING, NEXT_FAILED, NEXT_MAKING, NEXT_READY, NEXT_WANTED,
+    PACING, SLEEPING, LogPiece, LogRing, log_append, log_free, log_give_room, log_publish, log_ring, log_tell,
+    log_tell_appenders, log_wake,
+)
+from kvcy.engine.log_direct cimport (
+    DIRECT_BLOCK_BYTES, DIRECT_BYTES_MAX, direct_forget, direct_free, direct_leave, direct_ready, direct_refuse,
+    direct_write,
 )
 from kvcy.engine.log_format cimport place_in_file, record_space
 from kvcy.engine.log_segment cimport segment_make
+from kvcy.engine.log_sleep cimport log_end_gathering, log_gather, log_note_flush, log_sleep
 from kvcy.engine.platform cimport add_own_u64, invariant, load_relaxed_u64, store_relaxed_u64
 
 cdef enum:
     ZERO_AHEAD_BYTES = 1 << 19      # a power of two
-    CROWD_SYNC_US_SHORT = 250       # syncs that take less are to serve two thirds of a crowd each
-    CROWD_SYNC_US_LONG = 500        # those that take more, all of it; those in between, half of it
-    VAIN_MIN = 3                    # in vain so often in a row: the next 1 << vain syncs are not waited for
-    VAIN_MAX = 6
 
 
 # --- states
@@ -107,6 +108,7 @@ cdef int change_segment(Log* log) noexcept nogil:
         if load_ordered_u32(&log.next_state) == NEXT_FAILED:
             return -<int> log.next_error
     file_close(log.file)
+    direct_forget(&log.direct)
     log.file = log.next_file
     log.next_file = -1
     log.segment += 1
@@ -116,17 +118,6 @@ cdef int change_segment(Log* log) noexcept nogil:
 
 
 # --- the flusher's turn
-
-cdef void note_usual(Log* log, uint64_t us) noexcept nogil:
-    """Keeps sync_usual_us near the median, which a few syncs that took long for once do not move."""
-    cdef uint64_t step = log.sync_usual_us // 8 + 1
-    if log.sync_usual_us == 0:
-        log.sync_usual_us = us
-    elif us > log.sync_usual_us:
-        log.sync_usual_us += step
-    elif us < log.sync_usual_us:
-        log.sync_usual_us -= step
-
 
 cdef int sync_written(Log* log) noexcept nogil:
     """Syncs the segment in use; 0 or a negative errno."""
@@ -141,29 +132,49 @@ cdef int sync_written(Log* log) noexcept nogil:
     add_own_u64(&log.syncs, 1)
     store_relaxed_u64(&log.sync_last_us, us)
     add_own_u64(&log.sync_total_us, us)
-    note_usual(log, us)
     if us > log.sync_max_us:
         store_relaxed_u64(&log.sync_max_us, us)
     return 0
 
 
-cdef int zero_ahead(Log* log, uint64_t limit, uint64_t segment_end) noexcept nogil:
-    """Under `always`, writes zeros some way ahead of the records; 0 or a negative errno.
+cdef int zero_ahead(Log* log, uint64_t limit) noexcept nogil:
+    """Writes zeros some way ahead of the records, in whole blocks; 0 or a negative errno.
 
     A sync of bytes in space that was allocated, but never written to, has to wait for the file system's journal as
     well. So this is paid once for many records, not at every sync.
     """
+    cdef uint64_t segment_end = (log.segment + 1) * log.segment_bytes
     cdef uint64_t begin = log.zeroed if log.zeroed > log.written else log.written
     cdef uint64_t end = (limit + ZERO_AHEAD_BYTES) & ~<uint64_t> (ZERO_AHEAD_BYTES - 1)
-    cdef int answer
-    if limit <= log.zeroed or load_ordered_u32(&log.policy) != LOG_ALWAYS:
+    cdef int answer = 0
+    if limit <= log.zeroed:
         return 0
+    begin = (begin + DIRECT_BLOCK_BYTES - 1) & ~<uint64_t> (DIRECT_BLOCK_BYTES - 1)
     if end > segment_end:
         end = segment_end
-    answer = file_write_zeros(log.file, end - begin, place_in_file(begin, log.segment_bytes))
+    if begin < end:
+        answer = file_write_zeros(log.file, end - begin, place_in_file(begin, log.segment_bytes))
     if answer == 0:
         log.zeroed = end
     return answer
+
+
+cdef int write_piece(Log* log, const char* data, size_t size) noexcept nogil:
+    """Writes `size` bytes, DIRECT_BYTES_MAX at most, behind those that are written; 0 or a negative errno."""
+    cdef uint64_t place = place_in_file(log.written, log.segment_bytes)
+    cdef int answer
+    if load_ordered_u32(&log.policy) != LOG_ALWAYS:
+        direct_leave(&log.direct, log.file)
+        return file_write_at(log.file, data, size, place)
+    if direct_ready(&log.direct, log.file, place):
+        answer = zero_ahead(log, log.written + size)
+        if answer == 0:
+            answer = direct_write(&log.direct, log.file, data, size, place)
+        if answer != -EINVAL:
+            return answer
+        direct_refuse(&log.direct, log.file)
+    answer = zero_ahead(log, log.written + size)
+    return answer if answer < 0 else file_write_at(log.file, data, size, place)
 
 
 cdef int write_out(Log* log, uint64_t limit) noexcept nogil:
@@ -189,10 +200,9 @@ cdef int write_out(Log* log, uint64_t limit) noexcept nogil:
             size -= log.written
             if size > ring.bytes - place:
                 size = ring.bytes - place
-            answer = zero_ahead(log, log.written + size, segment_end)
-            if answer == 0:
-                answer = file_write_at(
-                    log.file, ring.data + place, size, place_in_file(log.written, log.segment_bytes))
+            if size > DIRECT_BYTES_MAX:
+                size = DIRECT_BYTES_MAX
+            answer = write_piece(log, ring.data + place, size)
             if answer == 0:
                 store_ordered_u64(&log.written, log.written + size)
                 add_own_u64(&log.writes, 1)
@@ -236,7 +246,8 @@ cdef uint64_t next_turn(Log* log, uint64_t now_ns) noexcept nogil:
 
 
 cdef uint64_t log_flush_step(Log* log) noexcept nogil:
-    cdef uint64_t now_ns = log.now_ns()
+    cdef uint64_t began_ns = log.now_ns()
+    cdef uint64_t now_ns = began_ns
     # Before `filled`: what lies between is no whole record yet.
     cdef uint64_t records = load_relaxed_u64(&log.records)
     cdef uint64_t complete = load_ordered_u64(&log.appended)
@@ -268,6 +279,7 @@ cdef uint64_t log_flush_step(Log* log) noexcept nogil:
             return 0
         log.crowd = load_relaxed_u64(&log.records) - log.covered
         log.covered = records
+        log_note_flush(log, (log.now_ns() - began_ns) // 1000)
         log_publish(log, log.boundary)
         note_age(log, now_ns)
     prepare_in_time(log, now_ns)
@@ -276,70 +288,6 @@ cdef uint64_t log_flush_step(Log* log) noexcept nogil:
 
 
 # --- threads
-
-cdef bint has_work(Log* log, uint32_t kind) noexcept nogil:
-    """Whether the flusher must not fall asleep: what a wake-up of this kind could have been for has come already."""
-    cdef uint64_t appended = load_ordered_u64(&log.appended)
-    if load_ordered_u32(&log.stopping):
-        return True
-    if load_ordered_u32(&log.room_wanted) and load_ordered_u64(&log.filled) > log.taken:
-        return True
-    if log.state == LOG_BROKEN:
-        return False
-    if load_ordered_u64(&log.wanted) > log.durable or appended - log.taken > log.first.bytes >> 1:
-        return True
-    return kind == SLEEPING and appended > log.written
-
-
-cdef void sleep(Log* log, uint32_t kind, uint64_t ns) noexcept nogil:
-    store_ordered_u32(&log.sleeping, kind)
-    if not has_work(log, kind):
-        futex_wait(&log.sleeping, kind, <int64_t> ns)
-    store_ordered_u32(&log.sleeping, AWAKE)
-
-
-cdef bint crowd_is_expected(Log* log) noexcept nogil:
-    """Whether to wait for more records before the next sync, and for how many: log.awaited.
-
-    Under `always`, those who got their replies after the last sync come back soon, and those who came meanwhile wait
-    already: together they were `crowd`. Where a sync takes long, one for all of them serves more than one for each
-    half. Where it does not, a part of them is enough, and the others come meanwhile: as few as keep the clients busy
-    until it is over, since what a sync costs the processors is shared by those that it serves. Who is alone is served
-    at once.
-    """
-    cdef uint64_t records = load_relaxed_u64(&log.records)
-    cdef uint64_t wanted = log.crowd
-    if log.sync_usual_us < CROWD_SYNC_US_SHORT:
-        wanted = wanted * 2 // 3
-    elif log.sync_usual_us < CROWD_SYNC_US_LONG:
-        wanted //= 2
-    store_relaxed_u64(&log.awaited, log.covered + wanted)
-    return log.covered < records < log.covered + wanted
-
-
-cdef void gather(Log* log) noexcept nogil:
-    """Lets those who are expected come before the next sync, for as long as one takes at most, or half as long again
-    where it is short; and not so often where they do not."""
-    cdef uint64_t most_us = log.sync_usual_us
-    cdef uint64_t until_ns, now_ns
-    if load_ordered_u32(&log.policy) != LOG_ALWAYS or log.state != LOG_WORKING or not crowd_is_expected(log):
-        return
-    if log.hasty != 0:
-        log.hasty -= 1
-        return
-    if most_us < CROWD_SYNC_US_SHORT:
-        most_us += most_us // 2
-    now_ns = log.now_ns()
-    until_ns = now_ns + most_us * 1000
-    store_ordered_u32(&log.sleeping, GATHERING)
-    while now_ns < until_ns and crowd_is_expected(log) and not has_work(log, GATHERING):
-        futex_wait(&log.sleeping, GATHERING, <int64_t> (until_ns - now_ns))
-        now_ns = log.now_ns()
-    store_ordered_u32(&log.sleeping, AWAKE)
-    log.vain = min(log.vain + 1, <uint32_t> VAIN_MAX) if crowd_is_expected(log) else 0
-    if log.vain >= VAIN_MIN:
-        log.hasty = <uint32_t> 1 << log.vain
-
 
 cdef bint finished(Log* log) noexcept nogil:
     """After log_stop: whether there is nothing left that could be done."""
@@ -351,7 +299,7 @@ cdef bint finished(Log* log) noexcept nogil:
 cdef void log_flush_run(Log* log) noexcept nogil:
     cdef uint64_t ns
     while True:
-        gather(log)
+        log_gather(log)
         ns = log_flush_step(log)
         if load_ordered_u32(&log.stopping):
             if finished(log):
@@ -359,9 +307,10 @@ cdef void log_flush_run(Log* log) noexcept nogil:
         elif log.state == LOG_FULL:
             futex_wait(&log.stopping, 0, LOG_RETRY_NS)
         elif ns != 0 and log.wrote and load_ordered_u32(&log.policy) != LOG_ALWAYS:
-            sleep(log, PACING, ns if ns < LOG_PACE_NS else LOG_PACE_NS)
+            log_sleep(log, PACING, ns if ns < LOG_PACE_NS else LOG_PACE_NS)
         elif ns != 0:
-            sleep(log, SLEEPING, ns)
+            log_sleep(log, SLEEPING, ns)
+    log_end_gathering(log)
     store_ordered_u32(&log.ended, 1)
     log_tell_appenders(log)
     log_tell(log)
@@ -407,5 +356,6 @@ cdef int log_close(Log* log, const LogPiece* conclusion, int64_t time_ms) noexce
     file_close(log.file)
     if log.next_state == NEXT_READY:
         file_close(log.next_file)
+    direct_free(&log.direct)
     log_free(log)
     return answer

@@ -20,6 +20,7 @@ All functions run on the reactor's own thread.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from kvcy.engine.platform cimport unlikely
+from kvcy.server.sockets cimport epoll_event
 
 cdef enum:
     WINDOW_US = 16384
@@ -33,6 +34,8 @@ cdef struct Coalescing:
     uint32_t clients                     # so many have been served in the window
     uint32_t enough                      # clients served in a turn, after which it does not rest; 0: it never rests
     uint64_t rests                       # since the start; written by the thread only, read relaxed
+    uint64_t polls                       # as rests
+    uint64_t crowded_until_ns            # monotonic: does not poll before
 
 # Makes the thread's rests exact; and its timers as they were.
 cdef void coalescing_begin() noexcept nogil
@@ -43,6 +46,13 @@ cdef void coalescing_next(Coalescing* self, int64_t now_us) noexcept nogil
 # Rests for rest_us if the turn that served `clients` was too small, or until event_fd (-1: none) is readable: there is
 # mail, as from the log when replies that waited for it may go. REQUIRES: holds nothing that others wait for.
 cdef void coalescing_rest(Coalescing* self, uint32_t clients, uint64_t rest_us, int event_fd) noexcept nogil
+
+# Where resting is not wanted: a reactor that would rest looks for events again and again for a moment, 20 us or
+# most_us, before it falls asleep, so that those who come then need not wake it either. In between it gives way to other
+# threads; when one of them has kept the processor for long, it does without polling for a while. What epoll_wait
+# answered; 0: no event has come, or it has not looked.
+cdef int coalescing_poll(
+    Coalescing* self, uint64_t most_us, int epoll_fd, epoll_event* events, int events_max) noexcept nogil
 
 
 cdef inline void coalescing_wait(Coalescing* self, int64_t now_us) noexcept nogil:

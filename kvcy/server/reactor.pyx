@@ -8,7 +8,7 @@
     request.reply(bytes) ---- inbox ------------> goes on with it
     stop() ------------------ eventfd ----------> answers what has been received, closes, run() returns
 
-One turn of the loop: wait for events (a busy reactor rests first: coalescing.pxd); read the clock; see whether the
+One turn of the loop: wait for events (a busy reactor rests or polls first: coalescing.pxd); read the clock; see whether the
 data are loaded, if they were not; send to some of those whose replies waited for the log, and may go; serve the events'
 connections, in groups (group.pxd), each at most COMMANDS_A_TURN commands; let those that had more to do go on; close
 what is to be closed; look after some idle clients. Once the data are loaded the thread is registered for quiet points
@@ -31,14 +31,13 @@ from kvcy.commands.service cimport ServiceHandle
 from kvcy.commands.session cimport session_free, session_new
 from kvcy.commands.types cimport Service, Session
 from kvcy.engine.futex cimport load_ordered_u32, load_ordered_u64, store_ordered_u32
-from kvcy.engine.log cimport (
-    log_appended, log_holds_back, log_kick, log_kick_crowd, log_subscribe, log_unsubscribe)
+from kvcy.engine.log cimport log_holds_back, log_subscribe, log_unsubscribe
 from kvcy.engine.platform cimport (
     add_own_u64, add_relaxed_u64, likely, load_acquire_u32, load_relaxed_u32, load_relaxed_u64, unlikely)
 from kvcy.engine.shards cimport Keyspace
 from kvcy.engine.quiet cimport quiet_enter, quiet_leave, quiet_pass, quiet_register, quiet_unregister
 from kvcy.server.coalescing cimport (
-    coalescing_begin, coalescing_end, coalescing_rest, coalescing_wait, coalescing_wake)
+    coalescing_begin, coalescing_end, coalescing_poll, coalescing_rest, coalescing_wait, coalescing_wake)
 from kvcy.server.connection cimport (
     BUFFER_BYTES, CONNECTION_PARKED, CONNECTION_UNREAD, EVENT_MAIL, EVENT_SWEEP,
     EVENTS_RESERVED, STOP_DRAIN, STOP_NOT, STOP_NOW, Connection, Loop, connection_answered, connection_begin,
@@ -55,11 +54,11 @@ from kvcy.server.sockets cimport (
     epoll_event, epoll_wait,
 )
 from kvcy.server.waiting cimport (
-    connection_drain, gated_look, gated_release, helpers_are_awaited, sweep_begin, sweep_close, sweep_init, sweep_some)
+    connection_drain, gated_look, gated_release, helpers_are_awaited, kick_log, sweep_begin, sweep_close, sweep_init,
+    sweep_some)
 
 cdef enum:
     EVENTS_MAX = 512
-    UNKICKED_US_MAX = 300                # how long what was logged may wait for more to come
     WAIT_FOR_HELPER_MS = 1               # before what was postponed is tried again, if nothing else happens
 
 cdef extern from "<pthread.h>" nogil:
@@ -100,21 +99,6 @@ cdef void look_at_loading(Loop* loop) noexcept nogil:
 
 cdef inline void look_at_log(Loop* loop) noexcept nogil:
     loop.gating = loop.subscriber != NULL and log_holds_back(loop.executor.keyspace.log)
-
-
-cdef void kick_log(Loop* loop, bint idle) noexcept nogil:
-    """Wakes the log's flusher when there is something for it and nothing more has come, or it has waited long enough:
-    one sync for many is cheaper than many."""
-    cdef uint64_t end = log_appended(loop.executor.keyspace.log)
-    if end == loop.kicked:
-        return
-    log_kick_crowd(loop.executor.keyspace.log)
-    if loop.unkicked_us == 0:
-        loop.unkicked_us = loop.executor.now_us
-    if idle or not 0 <= loop.executor.now_us - loop.unkicked_us < UNKICKED_US_MAX:
-        log_kick(loop.executor.keyspace.log)
-        loop.kicked = end
-        loop.unkicked_us = 0
 
 
 cdef void take_mail(Loop* loop) noexcept nogil:
@@ -183,13 +167,15 @@ cdef void loop_run(Loop* loop) noexcept nogil:
     cdef Connection* ready
     cdef int thread
     cdef int count = 0
-    cdef int timeout_ms
+    cdef int found, timeout_ms
+    cdef uint64_t rest_us
     while True:                                      # ends when stopped
         thread = loop.executor.quiet_thread
         ready = loop.ready_first
         loop.ready_first = NULL
         loop.ready_last = NULL
         timeout_ms = -1
+        found = 0
         if ready != NULL or loop.released_first != NULL or loop.sweep_next != NULL or loop.doomed != NULL \
                 or loop.unkicked_us:
             timeout_ms = 0
@@ -200,10 +186,12 @@ cdef void loop_run(Loop* loop) noexcept nogil:
                 quiet_leave(thread)
             read_clock(loop)
             coalescing_wait(&loop.coalescing, loop.executor.now_us)
-            if not loop.gating:              # a rest would put off the next sync, which many wait for
-                coalescing_rest(
-                    &loop.coalescing, count, load_relaxed_u64(&loop.limits.wake_coalescing_us), loop.inbox.event_fd)
-        count = epoll_wait(loop.epoll_fd, events, EVENTS_MAX, timeout_ms)
+            rest_us = load_relaxed_u64(&loop.limits.wake_coalescing_us)
+            if loop.gating:                  # a rest would put off the next sync, which many wait for
+                found = coalescing_poll(&loop.coalescing, rest_us, loop.epoll_fd, events, EVENTS_MAX)
+            else:
+                coalescing_rest(&loop.coalescing, count, rest_us, loop.inbox.event_fd)
+        count = found if found else epoll_wait(loop.epoll_fd, events, EVENTS_MAX, timeout_ms)
         if thread >= 0:
             if timeout_ms:
                 quiet_enter(thread)
@@ -411,6 +399,7 @@ cdef class Reactor:
         return {
             "turns": load_relaxed_u64(&self.loop.turns),
             "rests": load_relaxed_u64(&self.loop.coalescing.rests),
+            "polls": load_relaxed_u64(&self.loop.coalescing.polls),
             "bytes_in": load_relaxed_u64(&self.loop.bytes_in),
             "bytes_out": load_relaxed_u64(&self.loop.bytes_out),
             "closed_by_limit": load_relaxed_u64(&self.loop.closed_by_limit),

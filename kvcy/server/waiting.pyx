@@ -5,7 +5,8 @@ from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, itimerspec
 from posix.unistd cimport close
 from kvcy.commands.yielding cimport long_commands_run
-from kvcy.engine.log cimport LOG_BROKEN, Log, log_durable, log_state, log_want
+from kvcy.engine.log cimport (
+    LOG_BROKEN, Log, log_appended, log_durable, log_kick, log_kick_crowd, log_state, log_want)
 from kvcy.engine.platform cimport add_own_u64, load_relaxed_u32, load_relaxed_u64
 from kvcy.server.connection cimport (
     COMMANDS_A_TURN, CONNECTION_DOOMED, CONNECTION_DRAINING, CONNECTION_GATED, CONNECTION_PARKED, CONNECTION_PAUSED,
@@ -19,6 +20,7 @@ from kvcy.server.sockets cimport (
 cdef enum:
     SWEEP_S = 1                          # a sweep over all connections begins so often
     SWEEP_CONNECTIONS_MAX = 512          # looked at in one turn
+    UNKICKED_US_MAX = 300                # how long what was logged may wait for more to come
     RELEASED_A_TURN = 16                 # few: what the others send is to reach the log before the next sync
 
 cdef void connection_drain(Loop* loop, Connection* connection) noexcept nogil:
@@ -158,3 +160,16 @@ cdef void release(Loop* loop, Connection* connection) noexcept nogil:
     if connection.kept.size and not connection.flags & CONNECTION_PARKED:
         connection_make_ready(loop, connection)
     connection_writable(loop, connection)
+
+
+cdef void kick_log(Loop* loop, bint idle) noexcept nogil:
+    cdef uint64_t end = log_appended(loop.executor.keyspace.log)
+    if end == loop.kicked:
+        return
+    log_kick_crowd(loop.executor.keyspace.log)
+    if loop.unkicked_us == 0:
+        loop.unkicked_us = loop.executor.now_us
+    if idle or not 0 <= loop.executor.now_us - loop.unkicked_us < UNKICKED_US_MAX:
+        log_kick(loop.executor.keyspace.log)
+        loop.kicked = end
+        loop.unkicked_us = 0

@@ -3,7 +3,9 @@
 from libc.string cimport memset
 
 from kvcy.server.coalescing cimport (
-    CLIENTS_MIN, WINDOW_US, Coalescing, coalescing_next, coalescing_rest, coalescing_wait, coalescing_wake)
+    CLIENTS_MIN, WINDOW_US, Coalescing, coalescing_next, coalescing_poll, coalescing_rest, coalescing_wait,
+    coalescing_wake)
+from kvcy.server.sockets cimport epoll_event
 
 FEWEST_CLIENTS = CLIENTS_MIN
 WINDOW = WINDOW_US
@@ -38,3 +40,12 @@ cdef class CoalescingProbe:
         with nogil:
             coalescing_rest(&self.coalescing, clients, rest_us, event_fd)
         return self.coalescing.rests == before + 1
+
+    def poll(self, unsigned long long most_us, int epoll_fd) -> tuple[int, bool]:
+        """What it finds, and whether it has looked."""
+        cdef epoll_event events[4]
+        cdef unsigned long long before = self.coalescing.polls
+        cdef int found
+        with nogil:
+            found = coalescing_poll(&self.coalescing, most_us, epoll_fd, events, 4)
+        return found, self.coalescing.polls == before + 1

@@ -5,7 +5,7 @@ Reads may also be held up: `hold`, `let_go`. One player for the process; `play` 
 calls back. Calls are counted by kind, failed ones included, and so are those of all threads: where a count matters, one
 thread uses files.
 """
-from libc.errno cimport EINTR
+from libc.errno cimport EINTR, EINVAL
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvcy.engine.futex cimport add_ordered_u32, futex_wait, futex_wake, load_ordered_u32, store_ordered_u32
@@ -35,6 +35,7 @@ cdef struct Player:
     int error
     bint interrupted            # every other call, at random
     bint shortened              # reads and writes, to a random part
+    bint direct                 # whether files may be written past the cache
     uint64_t random
     uint32_t free_reads         # atomic: so many more reads go on at once; the next ones wait while `held`
     uint32_t held               # atomic
@@ -126,10 +127,15 @@ cdef int play_unlink(int directory, const char* name) noexcept nogil:
     return answer if answer < 0 else file_calls_system().unlink(directory, name)
 
 
+cdef int play_set_direct(int file, int on) noexcept nogil:
+    return file_calls_system().set_direct(file, on) if player.direct or not on else -EINVAL
+
+
 def play(
         kind: str | None = None, uint64_t first=0, uint64_t last=<uint64_t> -1, int error=0, interrupted=False,
-        shortened=False, uint64_t seed=1) -> None:
-    """From now on the calls of `kind` (all kinds: None) numbered `first` to `last`, from 1, fail with `error`."""
+        shortened=False, uint64_t seed=1, direct=True) -> None:
+    """From now on the calls of `kind` (all kinds: None) numbered `first` to `last`, from 1, fail with `error`; and the
+    file system refuses to be written past its cache, if not `direct`."""
     cdef FileCalls* calls = file_calls()
     cdef int i
     for i in range(KINDS):
@@ -141,6 +147,7 @@ def play(
     player.error = error
     player.interrupted = interrupted
     player.shortened = shortened
+    player.direct = direct
     player.random = seed
     calls.open = play_open
     calls.write = play_write
@@ -151,6 +158,7 @@ def play(
     calls.truncate = play_truncate
     calls.rename = play_rename
     calls.unlink = play_unlink
+    calls.set_direct = play_set_direct
 
 
 def fail(str kind, uint64_t first, uint64_t last, int error) -> None:

@@ -18,9 +18,8 @@ from kvcy.engine.log_reader cimport (
 )
 from kvcy.engine.log_segment cimport segments_remove_before
 from kvcy.engine.log_opening cimport LogOptions, log_open
-from kvcy.engine.log_writer cimport (
-    crowd_is_expected, log_close, log_flush_run, log_flush_step, log_prepare_run, log_stop,
-)
+from kvcy.engine.log_sleep cimport crowd_is_expected, log_gather
+from kvcy.engine.log_writer cimport log_close, log_flush_run, log_flush_step, log_prepare_run, log_stop
 from kvcy.engine.platform cimport load_relaxed_u64, store_relaxed_u64
 
 ALWAYS, EVERYSEC, NO = LogPolicy.LOG_ALWAYS, LogPolicy.LOG_EVERYSEC, LogPolicy.LOG_NO
@@ -131,8 +130,16 @@ cdef class Writer:
 
     def crowd_is_expected(self, uint64_t sync_us) -> bool:
         """As if syncs took so long."""
-        self.log.sync_usual_us = sync_us
+        self.log.flush_usual_us = sync_us
         return crowd_is_expected(self.log)
+
+    def gather(self, uint64_t crowd, uint64_t usual_us, uint64_t last_us) -> None:
+        """As if flushes served so many, took so long, and the last one so long; nobody is expected."""
+        self.log.crowd = crowd
+        self.log.flush_usual_us = usual_us
+        self.log.flush_last_us = last_us
+        with nogil:
+            log_gather(self.log)
 
     def run(self) -> None:
         with nogil:

@@ -1,15 +1,15 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Lets an object of Python stand at the seam of engine/files.pxd, in the place of the system's calls.
 
-The object has the methods below that change anything; each does what it is called, and raises OSError to fail. Reading
-goes to the system. One call at a time is made: whoever makes one holds the GIL until it is done.
+The object has the methods below that change anything; each does what it is called, and raises OSError to fail; and
+`direct`, whether files can be written past the cache. Reading goes to the system. One call at a time is made: whoever makes one holds the GIL until it is done.
 
 Some calls of the engine are interrupted, if wanted, before they are made. (Python makes its own again by itself.)
 
 A child that was forked to write a snapshot has no Python: it writes by itself, and can be made to kill its parent and
 itself in the middle of a write (kill_in_child).
 """
-from libc.errno cimport EINTR, EIO
+from libc.errno cimport EINTR, EINVAL, EIO
 from libc.stdint cimport int64_t, uint64_t
 
 from kvcy.engine.files cimport file_calls, file_calls_system
@@ -134,6 +134,12 @@ cdef int seam_unlink(int directory, const char* name) noexcept nogil:
         return made("unlink", (name.decode(), directory)) or 0
 
 
+cdef int seam_set_direct(int file, int on) noexcept nogil:
+    """The blocks come in any case; to ask for direct writing would ask the same of Python's memory."""
+    with gil:
+        return 0 if stands.direct else -EINVAL
+
+
 def stand(calls: object, interrupted: bool = False) -> None:
     """Put `calls` at the seam. REQUIRES: no other thread uses files."""
     global interruptions, seam_owner, stands
@@ -151,6 +157,7 @@ def stand(calls: object, interrupted: bool = False) -> None:
     file_calls().truncate = seam_truncate
     file_calls().rename = seam_rename
     file_calls().unlink = seam_unlink
+    file_calls().set_direct = seam_set_direct
 
 
 def done_in_part(part: str, size: int, offset: int) -> int:
