@@ -14,8 +14,8 @@ cdef void sweep_some(Loop* loop) noexcept nogil      # goes on with a sweep that
 cdef void gated_look(Loop* loop) noexcept nogil
 # Sends to some of those that are to be released, in the order in which they came.
 cdef void gated_release(Loop* loop) noexcept nogil
-# Wakes the log's flusher when there is something for it and nothing more has come, or it has waited long enough: one sync
-# for many is cheaper than many. `idle`: this turn had no events.
+# Wakes the log's flusher when there is something for it and nothing more has come, or it has waited long enough: one
+# sync for many is cheaper than many. `idle`: this turn had no events.
 cdef void kick_log(Loop* loop, bint idle) noexcept nogil
 # Whether there is nothing to do but to try again what long commands are in the way of. `ready` go on in this turn.
 cdef bint helpers_are_awaited(const Loop* loop, const Connection* ready) noexcept nogil
