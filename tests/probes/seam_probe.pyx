@@ -2,7 +2,8 @@
 """Lets an object of Python stand at the seam of engine/files.pxd, in the place of the system's calls.
 
 The object has the methods below that change anything; each does what it is called, and raises OSError to fail. Its
-`direct` is whether files can be written past the cache. Reading goes to the system. One call at a time is made: whoever makes one holds the GIL until it is done.
+`direct` is whether files can be written past the cache. Reading goes to the system. One call at a time is made: whoever
+makes one holds the GIL until it is done.
 
 Some calls of the engine are interrupted, if wanted, before they are made. (Python makes its own again by itself.)
 
