@@ -17,6 +17,7 @@ from kvcy.engine.directory import Directory, Manifest, System
 from probes import seam_probe
 
 SEGMENT_BYTES = 4096  # of new data directories
+SEGMENT_BYTES_ALWAYS = 8192  # with `always`: of several of the blocks in which it writes
 
 
 class Calls(System):
@@ -73,20 +74,18 @@ class Calls(System):
         super().remove_directory(name, directory)
 
 
-class SmallManifest(Manifest):
-    """New data directories get small segments, and always the same history and keys."""
-
-    @classmethod
-    def drawn(cls, shards: int, segment_bytes: int = SEGMENT_BYTES) -> Manifest:
-        return Manifest(b"history of a run", b"a key for hashes", shards, segment_bytes)
-
-
 @contextlib.contextmanager
-def at_seam(calls: Calls, interrupted: bool = False) -> Iterator[None]:
-    """Within the block, data directories that are opened make their calls through `calls`, with small segments.
+def at_seam(calls: Calls, interrupted: bool = False, segment_bytes: int = SEGMENT_BYTES) -> Iterator[None]:
+    """Within the block, data directories that are opened make their calls through `calls`.
 
-    Half of the engine's calls are interrupted first, if `interrupted`.
+    New ones get segments of that size, and always the same history and keys. Half of the engine's calls are interrupted
+    first, if `interrupted`.
     """
+
+    class SmallManifest(Manifest):
+        @classmethod
+        def drawn(cls, shards: int, segment_bytes: int = segment_bytes) -> Manifest:
+            return Manifest(b"history of a run", b"a key for hashes", shards, segment_bytes)
 
     def directory(path: str | os.PathLike[str]) -> Directory:
         return Directory(path, calls)

@@ -23,7 +23,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from crash_calls import Calls, at_seam
+from crash_calls import SEGMENT_BYTES, SEGMENT_BYTES_ALWAYS, Calls, at_seam
 
 from kvcy import Store
 from kvcy._opening import open_data
@@ -157,7 +157,7 @@ def run(
         promise.play(event)
 
     state = recovered_copy(path)
-    with at_seam(calls, interrupted):
+    with at_seam(calls, interrupted, SEGMENT_BYTES_ALWAYS if policy == "always" else SEGMENT_BYTES):
         try:
             store, persistence, _ = open_data(path, shards=SHARDS, policy=policy)
         except KvcyError:

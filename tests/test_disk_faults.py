@@ -14,7 +14,7 @@ from typing import Any
 
 import kvcy_server
 import pytest
-from crash_calls import Calls
+from crash_calls import SEGMENT_BYTES_ALWAYS, Calls
 from crash_script import Promise, recovered, run
 from kvcy_server import Client, Server
 from log_files import opened
@@ -282,7 +282,7 @@ def test_short_and_interrupted_calls_make_no_difference(tmp_path: Path) -> None:
             run(path, calls, promise, seed, policy="always", saves=saves, interrupted=interrupted)
         assert recovered(path) == promise.states[-1]
         with opened(path) as directory:
-            found, _ = log_probe.read(directory, 4096, min_segment(path), b"history of a run")
+            found, _ = log_probe.read(directory, SEGMENT_BYTES_ALWAYS, min_segment(path), b"history of a run")
         records.append([(position, operations) for position, _, _, _, operations in found])
     assert records[0] == records[1]
     assert len(records[0]) > 10

@@ -291,7 +291,6 @@ def test_who_runs_the_flusher_in_another_way_is_not_overruled(directory: int, us
     assert os.sched_getscheduler(0) == os.SCHED_BATCH
 
 
-
 @pytest.mark.parametrize("policy", [log_probe.ALWAYS, log_probe.EVERYSEC, log_probe.NO])
 def test_waiting_makes_durable(directory: int, policy: int) -> None:
     writer = Writer(directory, policy=policy, real_clock=True)

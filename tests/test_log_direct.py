@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from log_files import filling, opened, segments
+from log_files import HEADER, filling, opened, segments
 
 from probes import fault_probe, log_probe
 from probes.log_probe import ALWAYS, BROKEN, EVERYSEC, WORKING, Writer
@@ -49,6 +49,10 @@ def direct_disk(tmp_path: Path) -> None:
     (tmp_path / "probe").unlink()
 
 
+def newest_with_records(path: Path) -> Path:
+    return max(one for one in segments(path) if any(one.read_bytes()[HEADER:]))
+
+
 def written(path: Path, direct: bool) -> dict[str, bytes]:
     """The segments of a log that was written, with changes of policy and two openings, by either way."""
     random = Random(7)
@@ -64,12 +68,16 @@ def written(path: Path, direct: bool) -> dict[str, bytes]:
                 writer.append(filling(random.choice((1, 8, 30, 500, 4064, 20_000, 300_000)), number))
                 if random.random() < 0.7:
                     writer.step()
+            writer.set_policy(ALWAYS)
+            writer.append(b"the last")
+            writer.step()
+            assert is_direct(newest_with_records(path)) == direct
             position = writer.appended
             assert writer.close() == 0
     return {one.name: one.read_bytes() for one in segments(path)}
 
 
-def test_the_bytes_are_the_same_by_either_way(tmp_path: Path) -> None:
+def test_the_bytes_are_the_same_by_either_way(tmp_path: Path, direct_disk: None) -> None:
     log_probe.set_clock_ns(1)
     try:
         assert written(tmp_path / "direct", True) == written(tmp_path / "cached", False)
@@ -89,14 +97,15 @@ def test_it_is_direct_under_always(directory: int, tmp_path: Path, direct_disk: 
     assert writer.close() == 0
 
 
-@pytest.mark.parametrize("number", [1, 2], ids=["zeros", "records"])
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("number", [1, 2, 3], ids=["zeros", "a record", "a record within a block"])
 def test_a_disk_that_refuses_is_written_in_the_usual_way(
-    directory: int, tmp_path: Path, direct_disk: None, number: int
+    directory: int, tmp_path: Path, direct_disk: None, number: int, error: int
 ) -> None:
     """It may do so only when it is written to; the next segment is tried again."""
     writer = Writer(directory, SEGMENT_BYTES, 1 << 20)
     records = [filling(size, size) for size in (10, 5000, 70_000, 20)]
-    fault_probe.play("write", first=number, last=number, error=errno.EINVAL)
+    fault_probe.play("write", first=number, last=number, error=error)
     for record in records[:2]:
         writer.append(record)
         writer.step()
@@ -112,7 +121,7 @@ def test_a_disk_that_refuses_is_written_in_the_usual_way(
     assert [record[-1] for record in found][: len(records)] == records
 
 
-def test_an_error_of_a_direct_write_breaks_the_log(directory: int) -> None:
+def test_an_error_of_a_direct_write_breaks_the_log(directory: int, direct_disk: None) -> None:
     """Nothing of it is tried in the usual way."""
     writer = Writer(directory, SEGMENT_BYTES)
     writer.append(b"good")
@@ -126,7 +135,7 @@ def test_an_error_of_a_direct_write_breaks_the_log(directory: int) -> None:
     assert writer.close() == -errno.EIO
 
 
-def test_a_direct_write_that_met_a_full_disk_is_made_again(directory: int) -> None:
+def test_a_direct_write_that_met_a_full_disk_is_made_again(directory: int, direct_disk: None) -> None:
     writer = Writer(directory, SEGMENT_BYTES)
     records = [filling(size, size) for size in (10, 5000, 300)]
     for record in records:

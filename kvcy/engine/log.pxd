@@ -122,7 +122,7 @@ cdef struct Log:
     uint64_t zeroed                     # zeros were written up to here, or it is behind `written`: see zero_ahead
     uint64_t sync_began_ns              # the last sync
     uint64_t covered                    # records that it made durable, since the log was opened
-    uint64_t crowd                      # records it made durable, and those that had come by its end: see gather
+    uint64_t crowd                      # records it made durable, and those that had come by its end: see log_sleep.pyx
     uint64_t flush_usual_us             # how long writing and syncing take together, as a rule
     uint64_t flush_last_us
     bint gives_way                      # its thread pushes nobody aside: see log_sleep.pyx

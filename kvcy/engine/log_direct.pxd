@@ -18,8 +18,8 @@ cdef enum:
 
 # Whether the file may be written by direct_write, to be asked before each; `place` is where the log ends in it.
 cdef bint direct_ready(LogDirect* direct, int file, uint64_t place) noexcept nogil
-# Writes `size` bytes, DIRECT_BYTES_MAX at most, behind those that were written before; 0 or a negative errno. -EINVAL:
-# not in this way, direct_refuse is to be called. REQUIRES: direct_ready.
+# Writes `size` bytes, DIRECT_BYTES_MAX at most, behind those that were written before; 0 or a negative errno. -EINVAL
+# and -EOPNOTSUPP: not in this way, direct_refuse is to be called. REQUIRES: direct_ready.
 cdef int direct_write(LogDirect* direct, int file, const char* data, size_t size, uint64_t place) noexcept nogil
 cdef void direct_leave(LogDirect* direct, int file) noexcept nogil      # for now: it is written in the usual way
 cdef void direct_refuse(LogDirect* direct, int file) noexcept nogil     # until direct_forget

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Direct writing of the log. See log_direct.pxd.
 
-A file system that cannot do it, or asks for larger blocks, says EINVAL, and so does one that has written a part of a
-block only and is asked for the rest: the file is then written in the usual way.
+A file system that cannot do it, or asks for larger blocks, says EINVAL or EOPNOTSUPP, and so does one that has written
+a part of a block only and is asked for the rest: the file is then written in the usual way.
 """
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
@@ -23,11 +23,14 @@ cdef bint enter(LogDirect* direct, int file, uint64_t place) noexcept nogil:
     """Prepares for direct writing at `place`; false: something of that is not possible."""
     if direct.blocks == NULL:
         direct.blocks = <char*> memory_map(BLOCKS_BYTES)
-    if direct.blocks == NULL or file_set_direct(file, True) < 0:
+    if direct.blocks == NULL:
         return False
-    direct.active = True
-    return place == block_begin(place) or file_read_at(
-        file, direct.blocks, DIRECT_BLOCK_BYTES, block_begin(place)) == DIRECT_BLOCK_BYTES
+    # Before, so that what was written in the usual way, and may be in the cache only, is seen on any file system.
+    if place != block_begin(place) and file_read_at(
+            file, direct.blocks, DIRECT_BLOCK_BYTES, block_begin(place)) != DIRECT_BLOCK_BYTES:
+        return False
+    direct.active = file_set_direct(file, True) == 0
+    return direct.active
 
 
 cdef bint direct_ready(LogDirect* direct, int file, uint64_t place) noexcept nogil:

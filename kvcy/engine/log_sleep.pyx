@@ -3,11 +3,11 @@
 
 GIVING WAY. When the disk is done, its interrupt wakes the flusher, which the system lets push aside whoever runs on
 that processor: most often a reactor in the midst of what the next sync is for. And it is the processor with the
-interrupt, often the one that the clients have, which pays for telling the other. Where syncs are short and clients
-many, the reactors look around every few microseconds (coalescing.pxd), and give way then. So there the flusher is a
-thread that pushes nobody aside (SCHED_BATCH). That is worth 3 % with 50 clients where the server has one processor; but
-if somebody else wants that processor too, the flusher would wait for a whole slice of his each time. It then takes so
-long for once, and does without for a second.
+interrupt, often the one that the clients have, which pays for telling the other. Where flushes are short and serve many
+records, the reactors are busy, and give way every few microseconds when they poll (coalescing.pxd). So there the
+flusher is a thread that pushes nobody aside (SCHED_BATCH). That is worth 3 % with 50 clients where the server has one
+processor. But if somebody else wants that processor too, the flusher would wait for a whole slice of his each time: so
+after a flush that took two milliseconds, for whatever reason, it does without for a second.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -33,12 +33,12 @@ cdef extern from *:
     bint kvcy_change_policy(int before, int after) nogil
 
 cdef enum:
-    CROWD_SYNC_US_SHORT = 250       # syncs that take less are to serve two thirds of a crowd each
-    CROWD_SYNC_US_LONG = 500        # those that take more, all of it; those in between, half of it
+    CROWD_FLUSH_US_SHORT = 250      # flushes (a write and its sync) that take less are to serve two thirds of a crowd
+    CROWD_FLUSH_US_LONG = 500       # those that take more, all of it; those in between, half of it
     VAIN_MIN = 3                    # in vain so often in a row: the next 1 << vain syncs are not waited for
     VAIN_MAX = 6
     GIVE_WAY_CROWD_MIN = 16
-    GIVE_WAY_US_MAX = 2000          # takes a flush longer, it was made to wait
+    GIVE_WAY_US_MAX = 2000          # of a flush; one that took longer may have been made to wait
 
 cdef extern from *:
     """
@@ -93,9 +93,9 @@ cdef bint crowd_is_expected(Log* log) noexcept nogil:
     """
     cdef uint64_t records = load_relaxed_u64(&log.records)
     cdef uint64_t wanted = log.crowd
-    if log.flush_usual_us < CROWD_SYNC_US_SHORT:
+    if log.flush_usual_us < CROWD_FLUSH_US_SHORT:
         wanted = wanted * 2 // 3
-    elif log.flush_usual_us < CROWD_SYNC_US_LONG:
+    elif log.flush_usual_us < CROWD_FLUSH_US_LONG:
         wanted //= 2
     store_relaxed_u64(&log.awaited, log.covered + wanted)
     return log.covered < records < log.covered + wanted
@@ -107,7 +107,7 @@ cdef void wait_for_crowd(Log* log, uint64_t now_ns) noexcept nogil:
     if log.hasty != 0:
         log.hasty -= 1
         return
-    if most_us < CROWD_SYNC_US_SHORT:
+    if most_us < CROWD_FLUSH_US_SHORT:
         most_us += most_us // 2
     until_ns = now_ns + most_us * 1000
     store_ordered_u32(&log.sleeping, GATHERING)
@@ -124,7 +124,7 @@ cdef void wait_for_crowd(Log* log, uint64_t now_ns) noexcept nogil:
 
 cdef void give_way(Log* log, uint64_t now_ns) noexcept nogil:
     """Lets the thread push nobody aside, or again whom it may."""
-    cdef bint wanted = log.crowd >= GIVE_WAY_CROWD_MIN and log.flush_usual_us < CROWD_SYNC_US_SHORT
+    cdef bint wanted = log.crowd >= GIVE_WAY_CROWD_MIN and log.flush_usual_us < CROWD_FLUSH_US_SHORT
     if log.gives_way and log.flush_last_us > GIVE_WAY_US_MAX:
         log.push_until_ns = now_ns + LOG_PUSH_NS
     if now_ns < log.push_until_ns:

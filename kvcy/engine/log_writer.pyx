@@ -10,7 +10,7 @@ appender has to wait.
 
 An error but that one breaks the log. From then on the flusher throws away what comes, so that no appender hangs.
 """
-from libc.errno cimport EDQUOT, EINVAL, ENOSPC
+from libc.errno cimport EDQUOT, EINVAL, ENOSPC, EOPNOTSUPP
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvcy.engine.files cimport file_close, file_sync, file_write_at, file_write_zeros
@@ -160,17 +160,17 @@ cdef int zero_ahead(Log* log, uint64_t limit) noexcept nogil:
 
 
 cdef int write_piece(Log* log, const char* data, size_t size) noexcept nogil:
-    """Writes `size` bytes, DIRECT_BYTES_MAX at most, behind those that are written; 0 or a negative errno."""
+    """Writes `size` bytes behind those that are written; 0 or a negative errno."""
     cdef uint64_t place = place_in_file(log.written, log.segment_bytes)
     cdef int answer
-    if load_ordered_u32(&log.policy) != LOG_ALWAYS:
+    if load_ordered_u32(&log.policy) != LOG_ALWAYS or size > DIRECT_BYTES_MAX:
         direct_leave(&log.direct, log.file)
         return file_write_at(log.file, data, size, place)
     if direct_ready(&log.direct, log.file, place):
         answer = zero_ahead(log, log.written + size)
         if answer == 0:
             answer = direct_write(&log.direct, log.file, data, size, place)
-        if answer != -EINVAL:
+        if answer != -EINVAL and answer != -EOPNOTSUPP:
             return answer
         direct_refuse(&log.direct, log.file)
     answer = zero_ahead(log, log.written + size)
@@ -200,7 +200,7 @@ cdef int write_out(Log* log, uint64_t limit) noexcept nogil:
             size -= log.written
             if size > ring.bytes - place:
                 size = ring.bytes - place
-            if size > DIRECT_BYTES_MAX:
+            if size > DIRECT_BYTES_MAX and load_ordered_u32(&log.policy) == LOG_ALWAYS:
                 size = DIRECT_BYTES_MAX
             answer = write_piece(log, ring.data + place, size)
             if answer == 0:

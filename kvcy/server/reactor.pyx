@@ -8,11 +8,11 @@
     request.reply(bytes) ---- inbox ------------> goes on with it
     stop() ------------------ eventfd ----------> answers what has been received, closes, run() returns
 
-One turn of the loop: wait for events (a busy reactor rests or polls first: coalescing.pxd); read the clock; see whether the
-data are loaded, if they were not; send to some of those whose replies waited for the log, and may go; serve the events'
-connections, in groups (group.pxd), each at most COMMANDS_A_TURN commands; let those that had more to do go on; close
-what is to be closed; look after some idle clients. Once the data are loaded the thread is registered for quiet points
-(engine/quiet.pxd), and leaves while it sleeps.
+One turn of the loop: wait for events (a busy reactor rests or polls first: coalescing.pxd); read the clock; see whether
+the data are loaded, if they were not; send to some of those whose replies waited for the log, and may go; serve the
+events' connections, in groups (group.pxd), each at most COMMANDS_A_TURN commands; let those that had more to do go on;
+close what is to be closed; look after some idle clients. Once the data are loaded the thread is registered for quiet
+points (engine/quiet.pxd), and leaves while it sleeps.
 
 Limits: Linux (epoll, eventfd, timerfd). Several reactors share the keyspace and the service, and may give each other
 connections (members.pxd).
