@@ -97,6 +97,22 @@ def test_it_is_direct_under_always(directory: int, tmp_path: Path, direct_disk: 
     assert writer.close() == 0
 
 
+def test_it_is_not_direct_where_flushes_take_long(directory: int, tmp_path: Path, direct_disk: None) -> None:
+    writer = Writer(directory, SEGMENT_BYTES)
+    (segment,) = segments(tmp_path)
+    records = []
+    for usual_us, direct in [(499, True), (500, False), (10_000, False), (499, True)]:
+        writer.flushes_take(usual_us)
+        records.append(b"%d" % usual_us)
+        writer.append(records[-1])
+        writer.step()
+        assert is_direct(segment) == direct
+        assert writer.durable == writer.appended
+    assert writer.close() == 0
+    found, _ = log_probe.read(directory, SEGMENT_BYTES)
+    assert [record[-1] for record in found][: len(records)] == records
+
+
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.EOPNOTSUPP])
 @pytest.mark.parametrize("number", [1, 2, 3], ids=["zeros", "a record", "a record within a block"])
 def test_a_disk_that_refuses_is_written_in_the_usual_way(

@@ -124,7 +124,6 @@ cdef struct Log:
     uint64_t covered                    # records that it made durable, since the log was opened
     uint64_t crowd                      # records it made durable, and those that had come by its end: see log_sleep.pyx
     uint64_t flush_usual_us             # how long writing and syncing take together, as a rule
-    uint64_t flush_last_us
     bint gives_way                      # its thread pushes nobody aside: see log_sleep.pyx
     uint64_t push_until_ns              # monotonic: not before then
     uint32_t vain                       # how often in a row the crowd was waited for in vain

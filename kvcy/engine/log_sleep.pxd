@@ -14,7 +14,7 @@ cdef void log_sleep(Log* log, uint32_t kind, uint64_t ns) noexcept nogil
 cdef void log_gather(Log* log) noexcept nogil
 # The flusher is about to end: its thread becomes what it was.
 cdef void log_end_gathering(Log* log) noexcept nogil
-# Writing and syncing took so long this time.
-cdef void log_note_flush(Log* log, uint64_t us) noexcept nogil
+# A flush, writing and syncing, that began at that time is over.
+cdef void log_note_flush(Log* log, uint64_t began_ns) noexcept nogil
 # What log_gather asks under `always`; for tests.
 cdef bint crowd_is_expected(Log* log) noexcept nogil

@@ -39,12 +39,7 @@ cdef enum:
     VAIN_MAX = 6
     GIVE_WAY_CROWD_MIN = 16
     GIVE_WAY_US_MAX = 2000          # of a flush; one that took longer may have been made to wait
-
-cdef extern from *:
-    """
-    #define KVCY_LOG_PUSH_NS         1000000000u    /* so long it does not give way then */
-    """
-    const uint64_t LOG_PUSH_NS "KVCY_LOG_PUSH_NS"
+    PUSH_NS = 1000000000            # so long it does not give way then
 
 
 cdef bint has_work(Log* log, uint32_t kind) noexcept nogil:
@@ -70,10 +65,13 @@ cdef void log_sleep(Log* log, uint32_t kind, uint64_t ns) noexcept nogil:
 
 # --- expecting
 
-cdef void log_note_flush(Log* log, uint64_t us) noexcept nogil:
+cdef void log_note_flush(Log* log, uint64_t began_ns) noexcept nogil:
     """Keeps flush_usual_us near the median, which a few that took long for once do not move."""
+    cdef uint64_t now_ns = log.now_ns()
+    cdef uint64_t us = (now_ns - began_ns) // 1000
     cdef uint64_t step = log.flush_usual_us // 8 + 1
-    log.flush_last_us = us
+    if log.gives_way and us > GIVE_WAY_US_MAX:
+        log.push_until_ns = now_ns + PUSH_NS
     if log.flush_usual_us == 0:
         log.flush_usual_us = us
     elif us > log.flush_usual_us:
@@ -125,8 +123,6 @@ cdef void wait_for_crowd(Log* log, uint64_t now_ns) noexcept nogil:
 cdef void give_way(Log* log, uint64_t now_ns) noexcept nogil:
     """Lets the thread push nobody aside, or again whom it may."""
     cdef bint wanted = log.crowd >= GIVE_WAY_CROWD_MIN and log.flush_usual_us < CROWD_FLUSH_US_SHORT
-    if log.gives_way and log.flush_last_us > GIVE_WAY_US_MAX:
-        log.push_until_ns = now_ns + LOG_PUSH_NS
     if now_ns < log.push_until_ns:
         wanted = False
     if wanted and not log.gives_way:

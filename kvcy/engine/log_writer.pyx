@@ -34,6 +34,7 @@ from kvcy.engine.platform cimport add_own_u64, invariant, load_relaxed_u64, stor
 
 cdef enum:
     ZERO_AHEAD_BYTES = 1 << 19      # a power of two
+    DIRECT_FLUSH_US_MAX = 500       # where flushes take as long, it is not written past the cache
 
 
 # --- states
@@ -159,21 +160,21 @@ cdef int zero_ahead(Log* log, uint64_t limit) noexcept nogil:
     return answer
 
 
-cdef int write_piece(Log* log, const char* data, size_t size) noexcept nogil:
-    """Writes `size` bytes behind those that are written; 0 or a negative errno."""
+cdef int write_piece(Log* log, bint always, const char* data, size_t size) noexcept nogil:
+    """Writes `size` bytes, DIRECT_BYTES_MAX at most under `always`, behind those that are written; 0 or a negative
+    errno."""
     cdef uint64_t place = place_in_file(log.written, log.segment_bytes)
     cdef int answer
-    if load_ordered_u32(&log.policy) != LOG_ALWAYS or size > DIRECT_BYTES_MAX:
+    if not always or log.flush_usual_us >= DIRECT_FLUSH_US_MAX:
         direct_leave(&log.direct, log.file)
-        return file_write_at(log.file, data, size, place)
-    if direct_ready(&log.direct, log.file, place):
+    elif direct_ready(&log.direct, log.file, place):
         answer = zero_ahead(log, log.written + size)
         if answer == 0:
             answer = direct_write(&log.direct, log.file, data, size, place)
         if answer != -EINVAL and answer != -EOPNOTSUPP:
             return answer
         direct_refuse(&log.direct, log.file)
-    answer = zero_ahead(log, log.written + size)
+    answer = zero_ahead(log, log.written + size) if always else 0
     return answer if answer < 0 else file_write_at(log.file, data, size, place)
 
 
@@ -182,6 +183,7 @@ cdef int write_out(Log* log, uint64_t limit) noexcept nogil:
     not a full disk, and every error of a sync, has broken the log."""
     cdef uint64_t segment_end, place, size
     cdef const LogRing* ring
+    cdef bint always = load_ordered_u32(&log.policy) == LOG_ALWAYS
     cdef int answer
     while log.written < limit:
         segment_end = (log.segment + 1) * log.segment_bytes
@@ -200,9 +202,9 @@ cdef int write_out(Log* log, uint64_t limit) noexcept nogil:
             size -= log.written
             if size > ring.bytes - place:
                 size = ring.bytes - place
-            if size > DIRECT_BYTES_MAX and load_ordered_u32(&log.policy) == LOG_ALWAYS:
+            if always and size > DIRECT_BYTES_MAX:
                 size = DIRECT_BYTES_MAX
-            answer = write_piece(log, ring.data + place, size)
+            answer = write_piece(log, always, ring.data + place, size)
             if answer == 0:
                 store_ordered_u64(&log.written, log.written + size)
                 add_own_u64(&log.writes, 1)
@@ -279,7 +281,7 @@ cdef uint64_t log_flush_step(Log* log) noexcept nogil:
             return 0
         log.crowd = load_relaxed_u64(&log.records) - log.covered
         log.covered = records
-        log_note_flush(log, (log.now_ns() - began_ns) // 1000)
+        log_note_flush(log, began_ns)
         log_publish(log, log.boundary)
         note_age(log, now_ns)
     prepare_in_time(log, now_ns)

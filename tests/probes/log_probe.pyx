@@ -18,7 +18,7 @@ from kvcy.engine.log_reader cimport (
 )
 from kvcy.engine.log_segment cimport segments_remove_before
 from kvcy.engine.log_opening cimport LogOptions, log_open
-from kvcy.engine.log_sleep cimport crowd_is_expected, log_gather
+from kvcy.engine.log_sleep cimport crowd_is_expected, log_gather, log_note_flush
 from kvcy.engine.log_writer cimport log_close, log_flush_run, log_flush_step, log_prepare_run, log_stop
 from kvcy.engine.platform cimport load_relaxed_u64, store_relaxed_u64
 
@@ -135,11 +135,15 @@ cdef class Writer:
 
     def gather(self, uint64_t crowd, uint64_t usual_us, uint64_t last_us) -> None:
         """As if flushes served so many, took so long, and the last one so long; nobody is expected."""
+        log_note_flush(self.log, self.log.now_ns() - last_us * 1000)
         self.log.crowd = crowd
         self.log.flush_usual_us = usual_us
-        self.log.flush_last_us = last_us
         with nogil:
             log_gather(self.log)
+
+    def flushes_take(self, uint64_t usual_us) -> None:
+        """As if they did."""
+        self.log.flush_usual_us = usual_us
 
     def run(self) -> None:
         with nogil:
