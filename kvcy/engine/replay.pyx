@@ -123,13 +123,13 @@ cdef void apply_to_shards(Replay* replay, const Operation* operation, uint64_t p
 
 cdef void reserve(Table* table, uint64_t done, uint64_t total) noexcept nogil:
     cdef uint64_t count = table_count(table)
-    cdef uint64_t wanted
+    cdef uint64_t expected
     if count < RESERVED_KEYS_MIN or count < table.main.homes - table.main.homes // 4:
         return
-    wanted = count * ((total << 8) // done) >> 8
-    wanted = min(wanted + wanted // 64, count * RESERVED_TIMES_MAX)
-    if wanted > table.main.homes - table.main.homes // 8:
-        table_reserve_all(table, wanted)     # without memory: it grows when it must
+    expected = <uint64_t> (<double> count * <double> total / <double> done)
+    # A little more is reserved than is expected, or else a later guess, a little larger, would have all copied again.
+    if expected > table.main.homes - table.main.homes // 8:
+        table_reserve_all(table, min(expected + expected // 64, count * RESERVED_TIMES_MAX))    # or it grows by itself
 
 
 cdef Partition* next_partition(const Replay* replay, uint32_t* place) noexcept nogil:
