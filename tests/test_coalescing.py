@@ -109,6 +109,23 @@ def test_who_would_rest_polls(ready: tuple[int, int]) -> None:
     assert probe.poll(100, epoll) == (0, False)
 
 
+def test_who_is_not_busy_polls_as_long_as_it_pays(ready: tuple[int, int]) -> None:
+    """In each window it may be in vain four times, and once more for each time that it was not."""
+    epoll, event = ready
+    probe = CoalescingProbe()
+    for _ in range(2):
+        assert probe.pass_window(FEWEST_CLIENTS, 10) == 0
+        os.eventfd_write(event, 1)
+        for _ in range(3):
+            assert probe.poll(100, epoll) == (1, True)
+        os.eventfd_read(event)
+        for _ in range(4 + 3):
+            assert probe.poll(100, epoll) == (0, True)
+        assert probe.poll(100, epoll) == (0, False)
+    assert probe.pass_window(FEWEST_CLIENTS - 1, 10) == 0
+    assert probe.poll(100, epoll) == (0, False)
+
+
 def test_it_does_without_where_somebody_else_wants_the_processor(ready: tuple[int, int]) -> None:
     """Giving way to him takes long each time."""
     epoll, _ = ready

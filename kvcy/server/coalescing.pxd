@@ -33,6 +33,7 @@ cdef struct Coalescing:
     uint32_t window                      # the window's number, by which a connection knows whether it is counted
     uint32_t clients                     # so many have been served in the window
     uint32_t enough                      # clients served in a turn, after which it does not rest; 0: it never rests
+    uint32_t credit                      # that many polls may be in vain, in a window that is not busy
     uint64_t rests                       # since the start; written by the thread only, read relaxed
     uint64_t polls                       # as rests
     uint64_t crowded_until_ns            # monotonic: does not poll before
@@ -48,9 +49,11 @@ cdef void coalescing_next(Coalescing* self, int64_t now_us) noexcept nogil
 cdef void coalescing_rest(Coalescing* self, uint32_t clients, uint64_t rest_us, int event_fd) noexcept nogil
 
 # Where resting is not wanted: a reactor that would rest looks for events again and again for a moment, 20 us or
-# most_us, before it falls asleep, so that those who come then need not wake it either. In between it gives way to other
-# threads; when one of them has kept the processor for long, it does without polling for a while. What epoll_wait
-# answered; 0: no event has come, or it has not looked.
+# most_us, before it falls asleep, so that those who come then need not wake it either. One with as many clients that
+# is not as busy, since all of them wait for the disk by turns, does so as long as it pays: in each window it may be in
+# vain four times, and once more for each time that an event came. In between it gives way to other threads; when one of
+# them has kept the processor for long, it does without polling for a while. What epoll_wait answered; 0: no event has
+# come, or it has not looked.
 cdef int coalescing_poll(
     Coalescing* self, uint64_t most_us, int epoll_fd, epoll_event* events, int events_max) noexcept nogil
 

@@ -33,6 +33,7 @@ cdef enum:
     PERCENT_TO_GO_ON = 25
     ENOUGH_PART = 4                      # of the window's clients
     POLL_US_MAX = 20                     # about two requests of a busy client
+    POLLS_TRIED = 4                      # in each window
     YIELD_NS_MAX = 1000000
     CROWDED_NS = 1000000000              # so long it does not poll when it got the processor back later than that
 
@@ -52,6 +53,7 @@ cdef void coalescing_next(Coalescing* self, int64_t now_us) noexcept nogil:
         self.enough = self.clients // ENOUGH_PART
     else:
         self.enough = 0
+    self.credit = POLLS_TRIED if self.clients >= CLIENTS_MIN else 0
     self.began_us = now_us
     self.woke_us = now_us
     self.served_us = 0
@@ -76,7 +78,7 @@ cdef int coalescing_poll(
         Coalescing* self, uint64_t most_us, int epoll_fd, epoll_event* events, int events_max) noexcept nogil:
     cdef uint64_t now_ns, until_ns, yielded_ns
     cdef int count
-    if self.enough == 0 or most_us == 0:
+    if (self.enough == 0 and self.credit == 0) or most_us == 0:
         return 0
     now_ns = monotonic_ns()
     if now_ns < self.crowded_until_ns:
@@ -86,8 +88,12 @@ cdef int coalescing_poll(
     while True:
         count = epoll_wait(epoll_fd, events, events_max, 0)
         yielded_ns = monotonic_ns()
-        if count != 0 or yielded_ns >= until_ns:
+        if count != 0:
+            self.credit += 1
             return count
+        if yielded_ns >= until_ns:
+            self.credit -= self.credit > 0
+            return 0
         sched_yield()                                # the log's flusher, and the system's for the disk, may be due here
         now_ns = monotonic_ns()
         if now_ns - yielded_ns > YIELD_NS_MAX:       # somebody else wants the processor, and would get it each time
