@@ -121,7 +121,7 @@ def test_standard_input_and_arguments(tmp_path: Path) -> None:
             client.close()
             process.terminate()
         assert process.wait(TIMEOUT_S) == 0
-    assert "Ready to accept connections" in (tmp_path / "log").read_text()
+    assert f"is starting: port {port}" in (tmp_path / "log").read_text()  # it may have been told to end while loading
 
 
 def resp_pair(name: str, value: str) -> bytes:
